@@ -1,0 +1,161 @@
+"""Speed and memory of the generation of pretraining data, beside the rules written plainly.
+
+    python benchmarks/data_generation.py --text TEXT[.gz] --vocab VOCAB
+    python benchmarks/data_generation.py --text TEXT[.gz] --vocab VOCAB --memory
+
+A is data_prep.create_pretraining_data; B is tests/reference (the rules of the 2018 script on
+lists of strings, tf.train.Example and TFRecordWriter). Both generate the same slice, each time
+in a fresh process, in turn; imports are not timed. The outputs of one round are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+MEGABYTE = 1_000_000
+
+
+def ours(text: str, vocab: str, output: str, dupe_factor: int) -> float:
+    """Seconds that our generator takes."""
+    from data_prep.create_pretraining_data import Run, create_records
+    from data_prep.options import GenerationOptions
+
+    options = GenerationOptions(dupe_factor=dupe_factor)
+    start = time.perf_counter()
+    create_records(Run((text,), (output,), vocab, True, options))
+    return time.perf_counter() - start
+
+
+def plain(text: str, vocab: str, output: str, dupe_factor: int) -> float:
+    """Seconds that the plain rules take."""
+    import tensorflow as tf
+
+    from bert_tf.tokenization import load_vocab
+    from tests.reference import data_rules
+    from tests.reference.tokenizer_rules import PlainTokenizer
+
+    start = time.perf_counter()
+    tokenizer = PlainTokenizer(load_vocab(vocab), True)
+    rules = data_rules.Rules(dupe_factor=dupe_factor)
+    with tf.io.TFRecordWriter(output) as writer:
+        for values in data_rules.all_features([text], tokenizer, rules):
+            example = tf.train.Example()
+            for name, numbers in values.items():
+                feature = example.features.feature[name]
+                kind = feature.float_list if name == "masked_lm_weights" else feature.int64_list
+                kind.value.extend(numbers)
+            writer.write(example.SerializeToString())
+    return time.perf_counter() - start
+
+
+SIDES: dict[str, Callable[[str, str, str, int], float]] = {"A": ours, "B": plain}
+
+
+def run_side(side: str, text: Path, vocab: str, output: Path, dupe_factor: int) -> list[str]:
+    """Seconds and peak memory in MB, as a fresh process prints them."""
+    command = [sys.executable, str(Path(__file__).resolve()), "--side", side]
+    command += ["--text", str(text), "--vocab", vocab, "--output", str(output)]
+    command += ["--dupe_factor", str(dupe_factor)]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return done.stdout.split()
+
+
+def write_slice(source: str, target: Path, size: int) -> int:
+    """The first lines of `source` up to about `size` bytes; how many bytes were written."""
+    opener = gzip.open if source.endswith(".gz") else open
+    written = 0
+    with opener(source, "rb") as lines, target.open("wb") as out:
+        for line in lines:
+            out.write(line)
+            written += len(line)
+            if written >= size:
+                break
+    return written
+
+
+def same_records(left: Path, right: Path, dupe_factor: int) -> int:
+    """How many records both files hold, where all are equal."""
+    from bert_tf.inputs.records import pretraining_schema, read_records
+
+    schema = pretraining_schema(128, 20)
+    count = 0
+    for a, b in zip(read_records(left), read_records(right), strict=True):
+        first, second = schema.decode(a), schema.decode(b)
+        for name, values in first.items():
+            if (values != second[name]).any():
+                raise SystemExit(f"record {count} differs in {name}")
+        count += 1
+    return count
+
+
+def compare(options: argparse.Namespace, folder: Path) -> None:
+    """Interleaved rounds of A and B on one slice."""
+    text = folder / "slice.txt"
+    size = write_slice(options.text, text, int(options.megabytes * MEGABYTE)) / MEGABYTE
+    rates: dict[str, list[float]] = {"A": [], "B": []}
+    outputs = {side: folder / f"{side}.tfrecord" for side in rates}
+    for number in range(options.rounds):
+        for side in rates:
+            seconds, _ = run_side(side, text, options.vocab, outputs[side], options.dupe_factor)
+            rates[side].append(size / float(seconds))
+        a, b = rates["A"][-1], rates["B"][-1]
+        print(f"round {number + 1}: ours {a:.3f} MB/s, plain rules {b:.3f} MB/s, {a / b:.1f}x")
+    records = same_records(outputs["A"], outputs["B"], options.dupe_factor)
+    a, b = statistics.median(rates["A"]), statistics.median(rates["B"])
+    print(f"{size:.1f} MB of text, dupe factor {options.dupe_factor}, {records} equal records")
+    print(f"median: ours {a:.3f} MB/s, plain rules {b:.3f} MB/s, ratio {a / b:.1f}x")
+
+
+def memory(options: argparse.Namespace, folder: Path) -> None:
+    """Peak memory of our process on a larger slice."""
+    text = folder / "slice.txt"
+    size = write_slice(options.text, text, int(options.megabytes * MEGABYTE)) / MEGABYTE
+    output = folder / "A.tfrecord"
+    seconds, peak = run_side("A", text, options.vocab, output, options.dupe_factor)
+    print(
+        f"{size:.1f} MB of text, dupe factor {options.dupe_factor}: peak {peak} MB, "
+        f"{float(seconds):.1f} s, {size / float(seconds):.3f} MB/s"
+    )
+
+
+def main() -> None:
+    """Parses the command line; a child process runs one side."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--text", required=True, help="text, a sentence a line; .gz too")
+    parser.add_argument("--vocab", required=True, help="an uncased vocabulary")
+    parser.add_argument("--megabytes", type=float, help="of text; default 2, or 20 for --memory")
+    parser.add_argument("--dupe_factor", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--memory", action="store_true", help="peak memory instead of the ratio")
+    parser.add_argument("--side", choices=sorted(SIDES), help=argparse.SUPPRESS)
+    parser.add_argument("--output", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.side:
+        run = SIDES[options.side]
+        seconds = run(options.text, options.vocab, options.output, options.dupe_factor)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"{seconds:.3f} {peak:.0f}")
+        return
+    options.megabytes = options.megabytes or (20.0 if options.memory else 2.0)
+    with tempfile.TemporaryDirectory() as folder:
+        (memory if options.memory else compare)(options, Path(folder))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""Flags of the commands: groups defined by functions, and turned into options.
+
+Nothing is defined on import, so that several commands can be imported side by side. Commands call
+`launch`, which defines their flags, parses them, and turns foreseen errors into one line.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from absl import app, flags, logging
+
+# Before TensorFlow is imported below: its start-up notes would bury a command's own lines.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from bert_tf.config import BertConfig
+from bert_tf.optimization import RULES
+from bert_tf.training.options import TrainingOptions
+from bert_tf.training.runtime import PRECISIONS, STRATEGIES, RuntimeOptions
+
+FLAGS = flags.FLAGS
+
+
+def launch(define: Callable[[], None], main: Callable[[], None]) -> None:
+    """Runs a command; errors that a user can mend end it with one line and exit status 1.
+
+    Args:
+        define: Defines the command's flags.
+        main: Does the work, reading FLAGS.
+    """
+
+    def guarded(arguments: list[str]) -> None:
+        if len(arguments) > 1:
+            raise app.UsageError(f"Unknown arguments: {' '.join(arguments[1:])}")
+        if not FLAGS["verbosity"].present:
+            logging.set_verbosity(logging.WARNING)
+        try:
+            main()
+        except (ValueError, OSError, RuntimeError) as error:
+            if os.environ.get("BERT_TF_TRACEBACK"):
+                raise
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(1)
+
+    define()
+    app.run(guarded)
+
+
+def define_model() -> None:
+    """The model and its checkpoint."""
+    flags.DEFINE_string(
+        "bert_config_file", None, "JSON file with the sizes of the model.", required=True
+    )
+    flags.DEFINE_string(
+        "init_checkpoint", None, "Prefix of a checkpoint to start from, weights only."
+    )
+
+
+def define_training() -> None:
+    """What every training command has; defaults are those of the 2018 release."""
+    flags.DEFINE_string(
+        "output_dir", None, "Directory of checkpoints, curves and results.", required=True
+    )
+    flags.DEFINE_bool("do_train", False, "Whether to train.")
+    flags.DEFINE_bool("do_eval", False, "Whether to evaluate.")
+    flags.DEFINE_integer("train_batch_size", 32, "Examples of a training step, on all devices.")
+    flags.DEFINE_integer("eval_batch_size", 8, "Examples of an evaluation batch, on all devices.")
+    flags.DEFINE_float("learning_rate", 5e-5, "Learning rate after the warm-up.")
+    flags.DEFINE_integer("save_checkpoints_steps", 1000, "Steps between checkpoints.")
+    flags.DEFINE_integer("iterations_per_loop", 1000, "Most steps between two looks at the host.")
+    flags.DEFINE_integer("keep_checkpoint_max", 5, "Newest checkpoints to keep.")
+    flags.DEFINE_integer(
+        "gradient_accumulation_steps", 1, "Parts that a device computes its share of a batch in."
+    )
+    flags.DEFINE_enum("optimizer", "adam", list(RULES), "adam is the original's rule.")
+
+
+def define_pretraining() -> None:
+    """The flags of run_pretraining alone."""
+    flags.DEFINE_string("input_file", None, "Records: comma-separated files and globs.")
+    flags.DEFINE_integer("max_seq_length", 128, "Tokens of a record, as it was generated with.")
+    flags.DEFINE_integer(
+        "max_predictions_per_seq", 20, "Predictions of a record, as it was generated with."
+    )
+    flags.DEFINE_integer("num_train_steps", 100000, "Training steps in all.")
+    flags.DEFINE_integer("num_warmup_steps", 10000, "Steps of warm-up.")
+    flags.DEFINE_integer("max_eval_steps", 100, "Most batches of an evaluation.")
+    flags.DEFINE_bool(
+        "shuffle", True, "Mix records anew every epoch; --noshuffle takes them in file order."
+    )
+
+
+def define_runtime() -> None:
+    """Devices, precision and seeds."""
+    flags.DEFINE_enum(
+        "distribution_strategy", "auto", STRATEGIES, "auto takes what the machine has."
+    )
+    flags.DEFINE_enum("precision", "float32", list(PRECISIONS), "Precision of the computation.")
+    flags.DEFINE_bool(
+        "jit_compile", None, "Compile forward and backward pass with XLA; default: on GPUs only."
+    )
+    flags.DEFINE_integer("seed", 1, "Seed of initialisation, dropout and data order.")
+    flags.DEFINE_bool("deterministic", False, "Use deterministic kernels only.")
+    flags.DEFINE_integer(
+        "logical_cpus", 1, "Devices to split the CPU into, to try replicas without hardware."
+    )
+    flags.DEFINE_string("tpu", None, "TPU: a name, a grpc:// address, or local on a TPU VM.")
+    flags.DEFINE_bool("use_tpu", False, "Train on the TPU of --tpu_name or --master.")
+    flags.DEFINE_string("tpu_name", None, "Name or address of the TPU, with --use_tpu.")
+    flags.DEFINE_string("tpu_zone", None, "Zone of the TPU, if it is given by name.")
+    flags.DEFINE_string("gcp_project", None, "Project of the TPU, if it is given by name.")
+    flags.DEFINE_string("master", None, "Address of the TPU, with --use_tpu.")
+    flags.DEFINE_integer("num_tpu_cores", 8, "Cores of the TPU; checked if given.")
+
+
+def config_from_flags() -> BertConfig:
+    """The config of --bert_config_file."""
+    return BertConfig.from_json_file(FLAGS.bert_config_file)
+
+
+def runtime_from_flags() -> RuntimeOptions:
+    """Options of `define_runtime`; the 2018 release's TPU flags map to --tpu."""
+    tpu = FLAGS.tpu
+    if FLAGS.use_tpu and tpu is None:
+        tpu = FLAGS.tpu_name or FLAGS.master
+        if tpu is None:
+            raise ValueError(
+                "--use_tpu needs to know which TPU: give --tpu (a name, a grpc:// address or "
+                "local), --tpu_name or --master."
+            )
+    return RuntimeOptions(
+        distribution_strategy=FLAGS.distribution_strategy,
+        precision=FLAGS.precision,
+        jit_compile=FLAGS.jit_compile,
+        seed=FLAGS.seed,
+        deterministic=FLAGS.deterministic,
+        tpu=tpu,
+        tpu_zone=FLAGS.tpu_zone,
+        gcp_project=FLAGS.gcp_project,
+        num_tpu_cores=FLAGS.num_tpu_cores if FLAGS["num_tpu_cores"].present else None,
+        logical_cpus=FLAGS.logical_cpus,
+    )
+
+
+def pretraining_from_flags() -> TrainingOptions:
+    """Options of `define_training`, `define_pretraining` and `define_runtime`."""
+    if not FLAGS.do_train and not FLAGS.do_eval:
+        raise ValueError("At least one of --do_train and --do_eval must be given.")
+    if not FLAGS.input_file:
+        raise ValueError(
+            "--input_file must name the records (comma-separated files and globs), but is empty. "
+            "data_prep/create_pretraining_data.py writes them."
+        )
+    return TrainingOptions(
+        output_dir=Path(FLAGS.output_dir),
+        input_file=FLAGS.input_file,
+        init_checkpoint=FLAGS.init_checkpoint or None,
+        train_batch_size=FLAGS.train_batch_size,
+        eval_batch_size=FLAGS.eval_batch_size,
+        learning_rate=FLAGS.learning_rate,
+        num_train_steps=FLAGS.num_train_steps,
+        num_warmup_steps=FLAGS.num_warmup_steps,
+        save_checkpoints_steps=FLAGS.save_checkpoints_steps,
+        iterations_per_loop=FLAGS.iterations_per_loop,
+        max_eval_steps=FLAGS.max_eval_steps,
+        keep_checkpoint_max=FLAGS.keep_checkpoint_max,
+        gradient_accumulation_steps=FLAGS.gradient_accumulation_steps,
+        optimizer=FLAGS.optimizer,
+        shuffle=FLAGS.shuffle,
+        runtime=runtime_from_flags(),
+    )

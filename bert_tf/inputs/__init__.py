@@ -1,0 +1,1 @@
+"""From text features to records on disk and back."""

@@ -1,0 +1,219 @@
+"""Record files as tf.data pipelines whose position is a function of the step.
+
+Nothing of a pipeline needs saving: batch `s` holds the same records in the same order in every
+run with the same files, seed and batch size, and a pipeline can start at any `s` by skipping
+records before they are parsed. Every worker walks the same global batches and parses its share.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from bert_tf.inputs.records import (
+    RecordError,
+    RecordSchema,
+    find_record_files,
+    read_records,
+    verify_count,
+)
+
+# Records that are mixed in memory. The generator shuffles whole corpora already; this makes epochs
+# differ. (The original's buffer holds 100.)
+SHUFFLE_BUFFER = 10_000
+_FILES_AT_ONCE = 4  # as the original's cycle_length
+
+# Weight of an example in metrics: 0.0 for those that only fill up the last batch of an evaluation.
+EXAMPLE_WEIGHT = "example_weight"
+
+Batch = dict[str, tf.Tensor]
+
+
+@dataclass(frozen=True)
+class RecordSource:
+    """Record files that belong together, checked and counted.
+
+    Attributes:
+        files: Paths, in the order given.
+        counts: Records of each file.
+        schema: What every record holds.
+        limits: For features that hold ids: the number of ids, so that 0 <= id < limit.
+    """
+
+    files: tuple[str, ...]
+    counts: tuple[int, ...]
+    schema: RecordSchema
+    limits: Mapping[str, int]
+
+    @property
+    def size(self) -> int:
+        """Number of records."""
+        return sum(self.counts)
+
+
+def open_records(
+    patterns: str | Sequence[str], schema: RecordSchema, limits: Mapping[str, int]
+) -> RecordSource:
+    """Finds and counts record files, and checks the first record of each.
+
+    Args:
+        patterns: Comma-separated paths and globs.
+        schema: What every record must hold.
+        limits: See `RecordSource`.
+
+    Raises:
+        RecordError: If a pattern matches nothing, a file is empty, torn or shorter than its
+            manifest says, or its first record does not fit the schema.
+    """
+    files = find_record_files(patterns)
+    counts = tuple(verify_count(path) for path in files)
+    source = RecordSource(tuple(files), counts, schema, limits)
+    for path in files:
+        _check_record(path, 0, next(read_records(path)), source)
+    return source
+
+
+def _check_record(path: str, index: int, record: bytes, source: RecordSource) -> None:
+    try:
+        values = source.schema.decode(record)
+    except RecordError as error:
+        raise RecordError(f"{path}, record {index}: {error}") from None
+    for name, limit in source.limits.items():
+        wrong = values[name][(values[name] < 0) | (values[name] >= limit)]
+        if len(wrong):
+            raise RecordError(
+                f"{path}, record {index}: {name} must be in [0, {limit}), but holds "
+                f"{int(wrong[0])}. Use the config and vocabulary that the records were made with."
+            )
+
+
+def find_fault(source: RecordSource) -> RecordError | None:
+    """The first record that breaks a rule, searched for after a pipeline has failed."""
+    for path in source.files:
+        try:
+            for index, record in enumerate(read_records(path)):
+                _check_record(path, index, record, source)
+        except RecordError as error:
+            return error
+    return None
+
+
+def parse_batch(serialized: tf.Tensor, source: RecordSource) -> Batch:
+    """Parses serialized examples, string [B], into int32 and float32 tensors [B, length].
+
+    An id outside its limits raises InvalidArgumentError: compiled code would read the last row
+    of a table without a word.
+    """
+    kinds = {"int64": tf.int64, "float": tf.float32}
+    features = {
+        feature.name: tf.io.FixedLenFeature([feature.length], kinds[feature.kind])
+        for feature in source.schema.features
+    }
+    parsed = tf.io.parse_example(serialized, features)
+    checks = []
+    for name, limit in source.limits.items():
+        message = f"{name} must be in [0, {limit})"
+        checks.append(tf.debugging.assert_non_negative(parsed[name], message=message))
+        checks.append(
+            tf.debugging.assert_less(parsed[name], tf.constant(limit, tf.int64), message=message)
+        )
+    with tf.control_dependencies([check for check in checks if check is not None]):
+        return {
+            name: tf.cast(value, tf.int32) if value.dtype == tf.int64 else tf.identity(value)
+            for name, value in parsed.items()
+        }
+
+
+def training_batches(
+    source: RecordSource, batch_size: int, *, shuffle: bool, seed: int, first_batch: int
+) -> tf.data.Dataset:
+    """Global batches of serialized examples, string [batch_size], without end.
+
+    Args:
+        source: The records.
+        batch_size: Examples of a global batch.
+        shuffle: Whether files and records change their order every epoch; batches then run across
+            the ends of epochs. Without it, records come in file order, batch after batch, and
+            what does not fill a batch at the end of the files is left out.
+        seed: Seed of the order.
+        first_batch: Number of the batch to begin with.
+
+    Raises:
+        RecordError: If there are fewer records than a batch needs.
+    """
+    if source.size < batch_size:
+        raise RecordError(
+            f"A training batch takes {batch_size} records (--train_batch_size), but the input "
+            f"holds only {source.size}. Lower the batch size or make more records."
+        )
+    if not shuffle:
+        in_epoch = source.size // batch_size
+        records = tf.data.TFRecordDataset(list(source.files))
+        batches = records.take(in_epoch * batch_size).batch(batch_size, drop_remainder=True)
+        done = first_batch % in_epoch
+        rest = records.take(in_epoch * batch_size).skip(done * batch_size)
+        return rest.batch(batch_size, drop_remainder=True).concatenate(batches.repeat())
+    first_epoch, done = divmod(first_batch * batch_size, source.size)
+
+    def epoch(number: tf.Tensor) -> tf.data.Dataset:
+        seeds = tf.stack([tf.constant(seed, tf.int64), number])
+        files = tf.random.experimental.stateless_shuffle(list(source.files), seeds)
+        records = tf.data.Dataset.from_tensor_slices(files).interleave(
+            tf.data.TFRecordDataset,
+            cycle_length=min(_FILES_AT_ONCE, len(source.files)),
+            deterministic=True,
+        )
+        mixing = tf.random.stateless_uniform([], seeds, minval=None, maxval=None, dtype=tf.int64)
+        return records.shuffle(SHUFFLE_BUFFER, seed=mixing, reshuffle_each_iteration=False)
+
+    numbers = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
+    return numbers.flat_map(epoch).skip(done).batch(batch_size, drop_remainder=True)
+
+
+def share_of_worker(
+    batches: tf.data.Dataset, source: RecordSource, context: tf.distribute.InputContext
+) -> tf.data.Dataset:
+    """The replicas' parts of the global batches that this worker computes, parsed, in turn.
+
+    Args:
+        batches: Global batches, string [B].
+        source: The records.
+        context: Of `strategy.distribute_datasets_from_function`.
+
+    Returns:
+        For every global batch and replica of this worker a `Batch` of [B / replicas, length],
+        with `EXAMPLE_WEIGHT` 0.0 where an empty string filled up the last batch.
+    """
+    local = context.num_replicas_in_sync // context.num_input_pipelines
+    size = batches.element_spec.shape[0] // context.num_replicas_in_sync
+    begin = context.input_pipeline_id * local * size
+    filler = tf.constant(next(read_records(source.files[0])))
+
+    def shares(batch: tf.Tensor) -> tf.data.Dataset:
+        mine = tf.reshape(batch[begin : begin + local * size], [local, size])
+        return tf.data.Dataset.from_tensor_slices(mine)
+
+    def parsed(serialized: tf.Tensor) -> Batch:
+        real = tf.not_equal(serialized, "")
+        whole = tf.where(real, serialized, filler)
+        return {**parse_batch(whole, source), EXAMPLE_WEIGHT: tf.cast(real, tf.float32)}
+
+    parts = batches.flat_map(shares).map(parsed, num_parallel_calls=tf.data.AUTOTUNE)
+    return parts.prefetch(tf.data.AUTOTUNE)
+
+
+def evaluation_batches(
+    source: RecordSource, batch_size: int, max_batches: int | None
+) -> tuple[tf.data.Dataset, int]:
+    """Batches of serialized examples in file order, each example once, and their number.
+
+    The last batch is filled up with empty strings; `share_of_worker` gives them no weight.
+    """
+    count = -(-source.size // batch_size)
+    count = count if max_batches is None else min(count, max_batches)
+    records = tf.data.TFRecordDataset(list(source.files)).take(count * batch_size)
+    fill = tf.data.Dataset.from_tensors(tf.constant("")).repeat(-source.size % batch_size)
+    if count * batch_size > source.size:
+        records = records.concatenate(fill)
+    return records.batch(batch_size, drop_remainder=True), count

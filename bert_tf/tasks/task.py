@@ -1,0 +1,49 @@
+"""The interface between a task and the training loop."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import keras
+
+from bert_tf.inputs.records import RecordSchema
+from bert_tf.modeling.dropout import Dropout
+
+Tensor = Any
+Batch = Mapping[str, Tensor]
+Sums = dict[str, Tensor]
+
+
+class Task(Protocol):
+    """What a model is trained for. Everything the loop knows of a task is here.
+
+    All quantities that the loop adds up (over micro-batches, replicas and steps) are sums, so
+    that their order of addition is the only difference between one device and many.
+
+    Attributes:
+        sum_names: Names of the sums that `loss` returns.
+    """
+
+    sum_names: tuple[str, ...]
+
+    def build_model(self) -> keras.Model:
+        """A new model, its parts named as in `conversion.weight_map`."""
+
+    def schema(self) -> tuple[RecordSchema, Mapping[str, int]]:
+        """What a record holds, and the number of ids of the features that hold ids."""
+
+    def totals(self, batch: Batch) -> Sums:
+        """What the losses are divided by, summed over the batch; scalars in float32.
+
+        The loop adds them over the global batch before it computes any loss.
+        """
+
+    def loss(
+        self, model: keras.Model, batch: Batch, totals: Sums, dropout: Dropout
+    ) -> tuple[Tensor, Sums]:
+        """The batch's part of the global loss, and sums for the metrics; scalars in float32.
+
+        The parts of all batches with the same `totals` add up to the loss of the global batch.
+        """
+
+    def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:
+        """Metrics from sums over any number of batches; empty sums must not fail."""

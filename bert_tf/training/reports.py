@@ -1,0 +1,145 @@
+"""What a run tells people: the progress line, the log of metrics, the picture of the curves."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from tqdm import tqdm
+
+METRICS_FILE = "metrics.jsonl"
+CURVES_FILE = "curves.png"
+EVAL_RESULTS_FILE = "eval_results.txt"
+
+# Short names of metrics on the progress line, in this order; others are left to TensorBoard.
+_ON_THE_LINE = {
+    "loss": "loss",
+    "masked_lm_accuracy": "mlm_acc",
+    "next_sentence_accuracy": "nsp_acc",
+    "learning_rate": "lr",
+    "sequences_per_second": "seq/s",
+}
+_FORMAT = "{desc} {percentage:3.0f}%|{bar:20}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
+
+
+class Progress:
+    """One line with loss, accuracies, rate and ETA, on standard error.
+
+    Args:
+        description: What is going on.
+        total: Steps in all.
+        done: Steps done before.
+        visible: False for the workers that stay silent.
+    """
+
+    def __init__(self, description: str, total: int, done: int = 0, visible: bool = True) -> None:
+        # A file is no terminal: a line every half a minute is enough there.
+        interval = 0.2 if sys.stderr.isatty() else 30.0
+        self._bar = tqdm(
+            desc=description,
+            total=total,
+            initial=done,
+            disable=not visible,
+            mininterval=interval,
+            bar_format=_FORMAT,
+            file=sys.stderr,
+        )
+
+    def update(self, steps: int, metrics: Mapping[str, float] | None = None) -> None:
+        """Moves on by `steps` and shows the metrics."""
+        if metrics:
+            shown = {
+                short: f"{metrics[name]:.3g}" if short == "lr" else f"{metrics[name]:.4g}"
+                for name, short in _ON_THE_LINE.items()
+                if name in metrics
+            }
+            self._bar.set_postfix(shown, refresh=False)
+        self._bar.update(steps)
+
+    def close(self) -> None:
+        """Ends the line."""
+        self._bar.close()
+
+
+class MetricsLog:
+    """Metrics by step in a file of JSON lines, which survives restarts.
+
+    Args:
+        directory: Output directory.
+        first_step: Rows after this step, of a run that was killed, are dropped.
+    """
+
+    def __init__(self, directory: Path, first_step: int) -> None:
+        self.path = directory / METRICS_FILE
+        rows = [row for row in read_metrics(self.path) if row["step"] <= first_step]
+        replace_file(self.path, "".join(json.dumps(row) + "\n" for row in rows))
+
+    def append(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Adds a row."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, "time": time.time(), **metrics}) + "\n")
+
+
+def read_metrics(path: Path) -> list[dict[str, float]]:
+    """Rows of a metrics file; a last line that was cut off is left out."""
+    rows = []
+    if path.exists():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                rows.append(json.loads(line))
+            except ValueError:
+                break
+    return rows
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Writes a text file whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+
+
+def write_eval_results(directory: Path, results: Mapping[str, object]) -> Path:
+    """Writes `eval_results.txt` as the original does: sorted lines of `key = value`."""
+    path = directory / EVAL_RESULTS_FILE
+    replace_file(path, "".join(f"{key} = {results[key]}\n" for key in sorted(results)))
+    return path
+
+
+def draw_curves(directory: Path) -> Path | None:
+    """Draws the run's curves from its metrics file into `curves.png`.
+
+    Returns:
+        The picture's path, or None where there is nothing to draw yet.
+    """
+    rows = read_metrics(directory / METRICS_FILE)
+    if len(rows) < 2:
+        return None
+    # Imported here: drawing is a second of import time that training does not need.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    panels = (
+        ("loss", ("loss", "masked_lm_loss", "next_sentence_loss")),
+        ("accuracy", ("masked_lm_accuracy", "next_sentence_accuracy")),
+        ("learning rate", ("learning_rate",)),
+    )
+    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    for axes, (title, names) in zip(figure.subplots(1, len(panels)), panels, strict=True):
+        for name in names:
+            points = [(row["step"], row[name]) for row in rows if name in row]
+            if points:
+                axes.plot(*zip(*points, strict=True), label=name.replace("_", " "), linewidth=1.2)
+        axes.set_title(title)
+        axes.set_xlabel("step")
+        axes.grid(alpha=0.3)
+        if len(names) > 1:
+            axes.legend(fontsize=8)
+    path = directory / CURVES_FILE
+    partial = directory / f".{CURVES_FILE}.partial"
+    canvas.print_png(partial)
+    os.replace(partial, path)
+    return path

@@ -1,0 +1,141 @@
+"""One training step as functions of tensors.
+
+`gradient_function` reads no variable and keeps no state, so that it can be compiled by XLA under
+every strategy, lowered for a TPU without having one, and rematerialised.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from bert_tf.tasks.task import Sums, Task
+
+Batch = Mapping[str, tf.Tensor]
+Gradients = list[tf.Tensor]
+GradientFunction = Callable[..., tuple[Gradients, Sums]]
+
+_BITS = 16
+
+
+class StatelessDropout:
+    """Dropout masks as a function of a seed and the place in the model.
+
+    16 random bits decide about each value: the rate is exact to 1/65536, and the scale of what is
+    kept is that of the rate in fact used.
+
+    Args:
+        seed: int32 [2], different for every step, micro-batch and replica (`fold_seed`).
+    """
+
+    def __init__(self, seed: tf.Tensor) -> None:
+        self.seed = seed
+
+    def __call__(self, x: tf.Tensor, rate: float, site: int) -> tf.Tensor:
+        """Zeroes a share `rate` of `x` and scales up the rest."""
+        threshold = round(rate * 2**_BITS)
+        if threshold == 0:
+            return x
+        size = tf.size(x)
+        words = tf.random.stateless_uniform(
+            [(size + 1) // 2], self.seed + [site, 0], minval=None, maxval=None, dtype=tf.uint32
+        )
+        bits = tf.reshape(tf.bitcast(words, tf.uint16), [-1])[:size]
+        keep = tf.reshape(bits, tf.shape(x)) >= tf.constant(threshold, tf.uint16)
+        scale = tf.cast(2**_BITS / (2**_BITS - threshold), x.dtype)
+        return x * tf.where(keep, scale, tf.zeros([], x.dtype))
+
+
+def fold_seed(seed: int, *numbers: tf.Tensor) -> tf.Tensor:
+    """A seed, int32 [2], for the combination of a run's seed and any numbers."""
+    folded = tf.constant([seed & 0x7FFFFFFF, seed >> 31 & 0x7FFFFFFF], tf.int32)
+    for number in numbers:
+        folded = tf.random.fold_in(folded, tf.cast(number, tf.int32))
+    return folded
+
+
+def gradient_function(
+    task: Task, model: keras.Model, variables: Sequence[Any], *, jit_compile: bool
+) -> GradientFunction:
+    """Builds the function (values, batch, totals, seed, loss_scale) -> (gradients, sums).
+
+    Args:
+        task: Gives the loss.
+        model: The task's model.
+        variables: Its trainable variables.
+        jit_compile: Whether to compile with XLA.
+
+    Returns:
+        A function of
+        `values`, the variables' values;
+        `batch`, the replica's examples;
+        `totals`, the task's totals of the global batch;
+        `seed`, int32 [2], for dropout;
+        `loss_scale`, a scalar the loss is multiplied by before differentiation.
+        It returns dense float32 gradients and the task's sums with the unscaled `loss`.
+    """
+
+    def compute(
+        values: list[tf.Tensor], batch: Batch, totals: Sums, seed: tf.Tensor, loss_scale: tf.Tensor
+    ) -> tuple[Gradients, Sums]:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(values)
+            with keras.StatelessScope(zip(variables, values, strict=True)):
+                loss, sums = task.loss(model, batch, totals, StatelessDropout(seed))
+            scaled = loss * loss_scale
+        gradients = tape.gradient(scaled, values, unconnected_gradients="zero")
+        return [tf.convert_to_tensor(gradient) for gradient in gradients], {"loss": loss, **sums}
+
+    return tf.function(compute, jit_compile=True) if jit_compile else compute
+
+
+def accumulate(
+    compute: GradientFunction,
+    values: list[tf.Tensor],
+    batch: Batch,
+    totals: Sums,
+    seeds: Callable[[tf.Tensor], tf.Tensor],
+    loss_scale: tf.Tensor,
+    micro_batches: int,
+    sum_names: Sequence[str],
+) -> tuple[Gradients, Sums]:
+    """Gradients and sums of a batch computed in parts, one after another.
+
+    Because the totals are those of the global batch, the parts simply add up.
+
+    Args:
+        compute: From `gradient_function`.
+        values: The variables' values.
+        batch: [B, ...], B divisible by `micro_batches`.
+        totals: The task's totals of the global batch.
+        seeds: Dropout seed of a micro-batch by its number.
+        loss_scale: See `gradient_function`.
+        micro_batches: Number of parts.
+        sum_names: Names of the sums that `compute` returns.
+    """
+    if micro_batches == 1:
+        return compute(values, batch, totals, seeds(tf.constant(0)), loss_scale)
+    parts = {
+        name: tf.reshape(value, [micro_batches, -1, *value.shape[1:]])
+        for name, value in batch.items()
+    }
+
+    def body(index: tf.Tensor, gradients: Gradients, sums: Sums) -> tuple[Any, ...]:
+        part = {
+            name: tf.ensure_shape(value[index], value.shape[1:]) for name, value in parts.items()
+        }
+        more, extra = compute(values, part, totals, seeds(index), loss_scale)
+        return (
+            index + 1,
+            [a + b for a, b in zip(gradients, more, strict=True)],
+            {name: sums[name] + extra[name] for name in sum_names},
+        )
+
+    start = (
+        tf.constant(0),
+        [tf.zeros_like(value) for value in values],
+        {name: tf.zeros([]) for name in sum_names},
+    )
+    _, gradients, sums = tf.while_loop(lambda index, *_: index < micro_batches, body, start)
+    return gradients, sums

@@ -1,0 +1,1 @@
+"""Commands and pure functions that turn raw text into a vocabulary and pretraining records."""

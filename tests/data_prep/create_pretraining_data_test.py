@@ -1,0 +1,315 @@
+"""The generator: equal to the goldens and to the plain rules; all or nothing; clear refusals."""
+
+import gzip
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bert_tf.inputs import example_proto
+from bert_tf.inputs.records import (
+    count_records,
+    match_files,
+    pretraining_schema,
+    read_manifest,
+    read_records,
+)
+from bert_tf.tokenization import load_vocab
+from data_prep.create_pretraining_data import Run, create_records
+from data_prep.options import DataError, GenerationOptions
+from tests.reference import data_rules
+from tests.reference.tokenizer_rules import PlainTokenizer
+
+ROOT = Path(__file__).parents[2]
+SMALL = ROOT / "tests" / "goldens"
+SHARED = ROOT.parent / "shared"
+CORPUS, VOCAB = SMALL / "corpus.txt", SMALL / "vocab.txt"
+
+
+def generate(folder, inputs, outputs, vocab=VOCAB, lower=True, **options):
+    """Runs the generator; the paths of its outputs."""
+    paths = tuple(str(folder / name) for name in outputs)
+    run = Run(
+        tuple(match_files([str(name) for name in inputs])), paths, str(vocab), lower,
+        GenerationOptions(**options),
+    )  # fmt: skip
+    counts = create_records(run)
+    assert counts == {path: count_records(path) for path in paths}
+    return paths
+
+
+def assert_same_records(expected, actual):
+    expected, actual = list(expected), list(actual)
+    assert len(actual) == len(expected)
+    for index, (wanted, got) in enumerate(zip(expected, actual, strict=True)):
+        wanted, got = example_proto.parse_example(wanted), example_proto.parse_example(got)
+        assert got.keys() == wanted.keys()
+        for name, (kind, values) in wanted.items():
+            assert got[name][0] == kind
+            np.testing.assert_array_equal(got[name][1], values, f"record {index}: {name}")
+
+
+SMALL_RUNS = {
+    ("default",): {"dupe_factor": 5},
+    ("wwm",): {"dupe_factor": 2, "do_whole_word_mask": True, "random_seed": 7},
+    ("cased_a", "cased_b"): {
+        "dupe_factor": 2, "lower": False, "short_seq_prob": 0.5, "masked_lm_prob": 0.25,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("names", SMALL_RUNS, ids="+".join)
+def test_small_goldens(tmp_path, names):
+    options = {"max_seq_length": 64, "max_predictions_per_seq": 10, **SMALL_RUNS[names]}
+    paths = generate(tmp_path, [CORPUS], names, **options)
+    for name, path in zip(names, paths, strict=True):
+        expected = read_records(SMALL / "records" / f"{name}.tfrecord")
+        assert_same_records(expected, read_records(path))
+
+
+LARGE_RUNS = {
+    "default": (["wiki_en"], "uncased_30522", {"dupe_factor": 5}),
+    "wwm": (["wiki_en"], "uncased_30522", {"dupe_factor": 2, "do_whole_word_mask": True}),
+    "cased64": (
+        ["wiki_en_b"], "cased_28996",
+        {"lower": False, "max_seq_length": 64, "max_predictions_per_seq": 10,
+         "dupe_factor": 3, "random_seed": 7},
+    ),
+    "long512": (
+        ["wiki_en"], "uncased_30522",
+        {"max_seq_length": 512, "max_predictions_per_seq": 77, "short_seq_prob": 0.5,
+         "dupe_factor": 2},
+    ),
+    "multi": (["xquad_multi"], "multi_cased_119547", {"lower": False, "dupe_factor": 2}),
+    "files23": (
+        ["wiki_en", "wiki_en_b"], "uncased_30522",
+        {"dupe_factor": 1, "masked_lm_prob": 0.3, "max_predictions_per_seq": 40},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.skipif(
+    not (SHARED / "goldens" / "records").is_dir(), reason="the large goldens are not here"
+)
+@pytest.mark.parametrize("name", LARGE_RUNS)
+def test_large_goldens(tmp_path, name):
+    corpora, vocab, options = LARGE_RUNS[name]
+    expected = sorted((SHARED / "goldens" / "records").glob(f"{name}.*.tfrecord.gz"))
+    paths = generate(
+        tmp_path,
+        [SHARED / "goldens" / "corpora" / f"{corpus}.txt" for corpus in corpora],
+        [path.name for path in expected],
+        SHARED / "data" / "vocab" / f"{vocab}_vocab.txt",
+        **options,
+    )
+    assert expected
+    for packed, path in zip(expected, paths, strict=True):
+        plain = tmp_path / "expected"
+        plain.write_bytes(gzip.decompress(packed.read_bytes()))
+        assert_same_records(read_records(plain), read_records(path))
+
+
+LINES = [line for line in CORPUS.read_text(encoding="utf-8").splitlines() if line]
+
+
+def random_text(rng: random.Random) -> str:
+    """Documents of one to six lines: prose, single words, no tokens, odd line ends."""
+    odd = ["a", "stairs stairs", "\u200b", "​x", "Café\u0301 über", "搭 塔a", "tab\tand\rreturn"]
+    lines = []
+    for _ in range(rng.randint(1, 9)):
+        for _ in range(rng.randint(1, 6)):
+            line = rng.choice(LINES) if rng.random() < 0.6 else rng.choice(odd)
+            if rng.random() < 0.2:
+                line = " ".join([line] * 4)
+            lines.append(line + rng.choice(["", "", " ", "\r"]))
+        lines += [rng.choice(["", "", "  ", "\u3000"])] * rng.randint(0, 2)
+    return "\n".join(lines) + rng.choice(["", "\n", "\n\n"])
+
+
+@pytest.mark.parametrize("seed", [*range(60), 85, 203, 973])
+def test_equal_to_the_plain_rules(tmp_path, seed):
+    rng = random.Random(seed)
+    inputs = [tmp_path / f"in{number}.txt" for number in range(rng.randint(1, 3))]
+    for path in inputs:
+        path.write_text(random_text(rng), encoding="utf-8", newline="")
+    options = {
+        "max_seq_length": rng.choice([5, 6, 9, 16, 31, 64, 128, 300]),
+        "max_predictions_per_seq": rng.choice([1, 2, 5, 20, 70]),
+        "random_seed": rng.choice([0, 1, 12345, -3, 2**40]) + seed,
+        "dupe_factor": rng.randint(1, 4),
+        "masked_lm_prob": rng.choice([0.01, 0.15, 0.5, 1.0]),
+        "short_seq_prob": rng.choice([0.0, 0.1, 0.5, 1.0]),
+        "do_whole_word_mask": rng.random() < 0.5,
+    }
+    lower = rng.random() < 0.5
+    outputs = [f"out{number}" for number in range(rng.randint(1, 3))]
+    paths = generate(tmp_path, inputs, outputs, lower=lower, **options)
+    tokenizer = PlainTokenizer(load_vocab(VOCAB), lower)
+    expected = list(data_rules.all_features(inputs, tokenizer, data_rules.Rules(**options)))
+    schema = pretraining_schema(options["max_seq_length"], options["max_predictions_per_seq"])
+    assert expected
+    for number, path in enumerate(paths):
+        wanted = expected[number :: len(paths)]
+        got = [schema.decode(record) for record in read_records(path)]
+        assert [{k: v.tolist() for k, v in one.items()} for one in got] == wanted
+
+
+def test_gzip_and_repeated_inputs(tmp_path):
+    packed = tmp_path / "corpus.txt.gz"
+    packed.write_bytes(gzip.compress(CORPUS.read_bytes()))
+    plain = generate(tmp_path, [CORPUS, CORPUS], ["a"], dupe_factor=1)
+    zipped = generate(tmp_path, [packed, CORPUS], ["b"], dupe_factor=1)
+    assert Path(plain[0]).read_bytes() == Path(zipped[0]).read_bytes()
+    once = generate(tmp_path, [CORPUS], ["c"], dupe_factor=1)
+    assert len(list(read_records(plain[0]))) > len(list(read_records(once[0])))
+
+
+def test_more_outputs_than_records_is_warned_of(tmp_path):
+    text = tmp_path / "t"
+    text.write_text("The stairs.\n", encoding="utf-8")
+    done = command(*flags_for(f"{tmp_path}/a,{tmp_path}/b", input_file=text))
+    assert done.returncode == 0
+    assert f"No record was left for {tmp_path}/b" in done.stderr
+    assert done.stdout == f"{tmp_path}/a: 1 records\n{tmp_path}/b: 0 records\n"
+
+
+def test_manifest(tmp_path):
+    (path,) = generate(tmp_path, [CORPUS], ["r"], max_seq_length=32, random_seed=9, dupe_factor=1)
+    manifest = read_manifest(path)
+    assert manifest is not None
+    assert manifest.schema == pretraining_schema(32, 20)
+    assert (manifest.vocab_size, manifest.do_lower_case, manifest.seed) == (484, True, 9)
+    assert len(manifest.vocab_sha256) == 64
+    assert manifest.flags["dupe_factor"] == 1
+
+
+def command(*arguments: str, module: bool = False, cwd: Path = ROOT, **options):
+    start = [sys.executable, str(ROOT / "data_prep" / "create_pretraining_data.py")]
+    if module:
+        start = [sys.executable, "-m", "data_prep.create_pretraining_data"]
+    return subprocess.run(
+        [*start, *arguments], cwd=cwd, capture_output=True, text=True, check=False, **options
+    )
+
+
+def flags_for(output, **others):
+    values = {"input_file": CORPUS, "vocab_file": VOCAB, "output_file": output, "dupe_factor": 1}
+    return [f"--{name}={value}" for name, value in {**values, **others}.items()]
+
+
+def test_script_from_elsewhere_and_module_write_the_same(tmp_path):
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    script = command(*flags_for(tmp_path / "new" / "a"), cwd=tmp_path, env=environment)
+    assert script.returncode == 0, script.stderr
+    assert script.stdout == f"{tmp_path}/new/a: 27 records\n"
+    assert "drawing: 100%" in script.stderr
+    module = command(*flags_for(tmp_path / "b"), module=True)
+    assert module.returncode == 0, module.stderr
+    assert (tmp_path / "new" / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_help_names_every_flag_of_the_original():
+    shown = command("--help").stdout
+    for name in (
+        "input_file", "output_file", "vocab_file", "do_lower_case", "do_whole_word_mask",
+        "max_seq_length", "max_predictions_per_seq", "random_seed", "dupe_factor",
+        "masked_lm_prob", "short_seq_prob",
+    ):  # fmt: skip
+        assert name in shown
+
+
+@pytest.mark.parametrize(
+    ("others", "message"),
+    [
+        ({"input_file": "/nowhere/*.txt"}, "No file matches '/nowhere/*.txt'"),
+        ({"input_file": "{tmp}/empty"}, "The input files hold no text."),
+        ({"input_file": "{tmp}/torn.gz"}, "the gzip data is cut or damaged"),
+        ({"vocab_file": "/nowhere"}, "/nowhere"),
+        ({"vocab_file": "{tmp}/vocab"}, "[CLS], [SEP] missing"),
+        ({"output_file": "{tmp}/a,{tmp}/./a"}, "more than once"),
+        ({"output_file": "{tmp}/a,"}, "--output_file holds an empty name"),
+        ({"output_file": str(CORPUS)}, "is input and output at once"),
+        ({"max_seq_length": 4}, "--max_seq_length must be at least 5"),
+        ({"do_lower_case": "True", "dupe_factor": "2 left"}, "dupe_factor"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path, others, message):
+    (tmp_path / "empty").touch()
+    (tmp_path / "torn.gz").write_bytes(gzip.compress(CORPUS.read_bytes())[:-40])
+    (tmp_path / "vocab").write_text("[PAD]\n[UNK]\n[MASK]\n")
+    others = {name: str(value).format(tmp=tmp_path) for name, value in others.items()}
+    done = command(*flags_for(tmp_path / "out", **others))
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_switch_with_a_space_is_refused(tmp_path):
+    done = command(*flags_for(tmp_path / "out"), "--do_lower_case", "False")
+    assert done.returncode == 1
+    assert "error: These arguments belong to no flag: False. Write --flag=value" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_predictions_per_seq": 0}, "max_predictions_per_seq must be at least 1; got 0"),
+        ({"dupe_factor": 0}, "dupe_factor must be at least 1 .*; got 0"),
+        ({"masked_lm_prob": 0.0}, "masked_lm_prob must be above 0 and at most 1; got 0.0"),
+        ({"masked_lm_prob": float("nan")}, "masked_lm_prob must be above 0"),
+        ({"short_seq_prob": -0.1}, "short_seq_prob must be from 0 to 1; got -0.1"),
+    ],
+)
+def test_options_are_checked(options, message):
+    with pytest.raises(DataError, match=message):
+        GenerationOptions(**options)
+
+
+def test_bytes_that_are_not_utf8_are_counted_and_left_out(tmp_path):
+    text = tmp_path / "latin1.txt"
+    text.write_bytes(CORPUS.read_bytes() + b"\nTh\xe9 beam\xff of the lamp.\n")
+    done = command(*flags_for(tmp_path / "a", input_file=text))
+    assert done.returncode == 0
+    assert "2 bytes of the input are not UTF-8" in done.stderr
+    text.write_bytes(CORPUS.read_bytes() + b"\nTh beam of the lamp.\n")
+    generate(tmp_path, [text], ["b"], dupe_factor=1)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+KILLED_WHILE_WRITING = """
+import os, signal, sys
+import data_prep.create_pretraining_data as command
+whole = command.encode_examples
+def halfway(*arguments):
+    for batch in whole(*arguments):
+        yield batch[: len(batch) // 2]
+        os.kill(os.getpid(), signal.SIGKILL)
+command.encode_examples = halfway
+command.main()
+"""
+
+
+def test_killed_in_the_middle_leaves_no_output_and_the_next_run_works(tmp_path):
+    arguments = flags_for(f"{tmp_path}/a,{tmp_path}/b")
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED_WHILE_WRITING, *arguments],
+        cwd=ROOT, capture_output=True, check=False,
+    )  # fmt: skip
+    assert killed.returncode == -signal.SIGKILL
+    assert sorted(os.listdir(tmp_path)) == [".a.partial", ".b.partial"]
+    assert command(*arguments).returncode == 0
+    names = [".a.manifest.json", ".b.manifest.json", "a", "b"]
+    assert sorted(os.listdir(tmp_path)) == names
+
+
+def test_tensorflow_is_not_imported():
+    code = "import sys, data_prep.create_pretraining_data, data_prep.build_vocab\n"
+    code += "sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
