@@ -12,7 +12,7 @@ from pathlib import Path
 from absl import app, flags, logging
 
 # Before TensorFlow is imported below: its start-up notes would bury a command's own lines.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from bert_tf.config import BertConfig
 from bert_tf.optimization import RULES
@@ -40,7 +40,7 @@ def launch(define: Callable[[], None], main: Callable[[], None]) -> None:
         except (ValueError, OSError, RuntimeError) as error:
             if os.environ.get("BERT_TF_TRACEBACK"):
                 raise
-            print(f"error: {error}", file=sys.stderr)
+            sys.stderr.write(f"error: {error}\n")
             sys.exit(1)
 
     define()
@@ -55,6 +55,12 @@ def define_model() -> None:
     flags.DEFINE_string(
         "init_checkpoint", None, "Prefix of a checkpoint to start from, weights only."
     )
+
+
+def define_vocabulary() -> None:
+    """The vocabulary and its case."""
+    flags.DEFINE_string("vocab_file", None, "Vocabulary of the model.", required=True)
+    flags.DEFINE_bool("do_lower_case", True, "Lower-case the text: True for uncased models.")
 
 
 def define_training() -> None:

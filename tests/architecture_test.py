@@ -41,6 +41,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "bert_tf.inputs.datasets",
         "bert_tf.tasks.task",
         "bert_tf.conversion.tf1",
+        "bert_tf.conversion.weight_map",  # checkpoints name every variable by the table
     ),
     # Flag groups stand between the commands and all that a command may start.
     "bert_tf.flags": (

@@ -48,6 +48,23 @@ class LoadReport:
         )
 
 
+def resolve_prefix(path: str) -> str:
+    """The prefix of a checkpoint; of a directory, that of its newest checkpoint.
+
+    Raises:
+        CheckpointError: If a directory holds no checkpoint.
+    """
+    if not tf.io.gfile.isdir(path):
+        return path
+    prefix = tf.train.latest_checkpoint(path)
+    if prefix is None:
+        raise CheckpointError(
+            f"A checkpoint is given by its prefix or its directory, but the directory {path} "
+            'holds none that its file "checkpoint" names.'
+        )
+    return str(prefix)
+
+
 def open_checkpoint(path: str) -> Any:
     """A reader of the checkpoint with the prefix `path`.
 
@@ -128,7 +145,7 @@ def load_weights(model: keras.Model, path: str) -> LoadReport:
 
     Args:
         model: An encoder, or a model whose parts are named as in `weight_map`.
-        path: The checkpoint's prefix.
+        path: The checkpoint's prefix, or a directory, whose newest checkpoint is taken.
 
     Returns:
         What was loaded, what was not found, what was not needed.
@@ -140,6 +157,7 @@ def load_weights(model: keras.Model, path: str) -> LoadReport:
     Source: `get_assignment_map_from_checkpoint` of the original's modeling.py, which loads what
     it finds without a word about the rest.
     """
+    path = resolve_prefix(path)
     reader = open_checkpoint(path)
     shapes = reader.get_variable_to_shape_map()
     variables = named_variables(model)

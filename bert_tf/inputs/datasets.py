@@ -162,7 +162,6 @@ def training_batches(
         records = tf.data.Dataset.from_tensor_slices(files).interleave(
             tf.data.TFRecordDataset,
             cycle_length=min(_FILES_AT_ONCE, len(source.files)),
-            deterministic=True,
         )
         mixing = tf.random.stateless_uniform([], seeds, minval=None, maxval=None, dtype=tf.int64)
         return records.shuffle(SHUFFLE_BUFFER, seed=mixing, reshuffle_each_iteration=False)

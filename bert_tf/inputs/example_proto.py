@@ -10,6 +10,7 @@ Source: tensorflow/core/example/{example,feature}.proto and the protobuf encodin
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -84,6 +85,7 @@ def pack_float_rows(rows: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.uint8
     return np.ascontiguousarray(rows, "<f4").view(np.uint8)
 
 
+@functools.lru_cache(maxsize=8192)  # a few hundred different sizes come again and again
 def feature_prefix(name: str, kind: str, payload_bytes: int) -> bytes:
     """Everything of a map entry that stands before `payload_bytes` bytes of packed values."""
     packed = varint(1 << 3 | _LENGTH) + varint(payload_bytes)

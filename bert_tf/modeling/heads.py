@@ -53,7 +53,8 @@ class MaskedLmHead(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self._arguments = {
+        self.built = False
+        self._arguments: dict[str, Any] = {
             "vocab_size": vocab_size,
             "hidden_size": hidden_size,
             "activation": activation,
@@ -129,7 +130,8 @@ class NextSentenceHead(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self._arguments = {
+        self.built = False
+        self._arguments: dict[str, Any] = {
             "hidden_size": hidden_size,
             "initializer_range": initializer_range,
             "seed": seed,
@@ -143,9 +145,7 @@ class NextSentenceHead(keras.layers.Layer):
         self.kernel = self.add_weight(
             name="kernel",
             shape=(NUM_NEXT_SENTENCE_CLASSES, self._arguments["hidden_size"]),
-            initializer=initializer(
-                self._arguments["initializer_range"], self._arguments["seed"]
-            ),
+            initializer=initializer(self._arguments["initializer_range"], self._arguments["seed"]),
             autocast=False,
         )
         self.bias = self.add_weight(

@@ -68,7 +68,11 @@ class Linear(keras.layers.Layer):
     """
 
     def __init__(
-        self, units: int, initializer_range: float = INITIALIZER_RANGE, seed: int | None = None, **kwargs: Any
+        self,
+        units: int,
+        initializer_range: float = INITIALIZER_RANGE,
+        seed: int | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.units = units

@@ -65,9 +65,7 @@ class SelfAttention(keras.layers.Layer):
         self.projections = []
         for name in ("query", "key", "value"):
             seed = fold_seed(self.seed, name)
-            layer = Linear(
-                width, self.initializer_range, seed, name=name, dtype=self.dtype_policy
-            )
+            layer = Linear(width, self.initializer_range, seed, name=name, dtype=self.dtype_policy)
             layer.build((None, width))
             self.projections.append(layer)
 

@@ -47,7 +47,7 @@ class PretrainingTask:
     Source: `model_fn_builder` of the original's run_pretraining.py.
     """
 
-    sum_names = (
+    sum_names: tuple[str, ...] = (
         "masked_lm_loss",
         "masked_lm_correct",
         "masked_lm_weight",
@@ -98,7 +98,7 @@ class PretrainingTask:
         }
 
     def loss(
-        self, model: keras.Model, batch: Batch, totals: Sums, dropout: Dropout
+        self, model: keras.Model, batch: Batch, totals: Sums, dropout: Dropout | None
     ) -> tuple[Tensor, Sums]:
         """Sum of both losses; see `Task.loss`."""
         inputs = {

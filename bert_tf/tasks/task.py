@@ -38,11 +38,12 @@ class Task(Protocol):
         """
 
     def loss(
-        self, model: keras.Model, batch: Batch, totals: Sums, dropout: Dropout
+        self, model: keras.Model, batch: Batch, totals: Sums, dropout: Dropout | None
     ) -> tuple[Tensor, Sums]:
         """The batch's part of the global loss, and sums for the metrics; scalars in float32.
 
         The parts of all batches with the same `totals` add up to the loss of the global batch.
+        `dropout` gives the masks in training; None switches dropout off.
         """
 
     def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:

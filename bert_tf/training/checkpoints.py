@@ -8,7 +8,6 @@ of the run under `bert_tf/`.
 import os
 import re
 import shutil
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from bert_tf.conversion import tf1
+from bert_tf.training.reports import warn
 
 _NAME = re.compile(r"model\.ckpt-(\d+)\.(index|data-00000-of-00001)")
 _PARTIAL = ".saving-"
@@ -111,7 +111,7 @@ class CheckpointStore:
             try:
                 tensors = _read_all(prefix)
             except tf1.CheckpointError as error:
-                print(f"Skipping a damaged checkpoint. {error}", file=sys.stderr)
+                warn(f"Skipping a damaged checkpoint. {error}")
                 continue
             missing = sorted(set(names) - set(tensors))
             if missing:

@@ -24,6 +24,16 @@ _ON_THE_LINE = {
 _FORMAT = "{desc} {percentage:3.0f}%|{bar:20}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
 
 
+def say(message: str) -> None:
+    """Tells the person at the terminal something, on standard output."""
+    print(message, flush=True)  # noqa: T201
+
+
+def warn(message: str) -> None:
+    """The same on standard error."""
+    print(message, file=sys.stderr, flush=True)  # noqa: T201
+
+
 class Progress:
     """One line with loss, accuracies, rate and ETA, on standard error.
 

@@ -1,0 +1,1 @@
+"""The contenders of the speed benchmarks, each in a process of its own."""

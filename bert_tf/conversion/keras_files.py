@@ -1,0 +1,88 @@
+"""Between checkpoints of the 2018 release and Keras model files, both ways, bit for bit."""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from bert_tf.config import BertConfig
+from bert_tf.conversion import tf1
+from bert_tf.conversion.weight_map import named_variables, to_keras
+from bert_tf.modeling.encoder import build_encoder
+from bert_tf.modeling.heads import build_pretrainer
+
+KERAS_SUFFIX = ".keras"
+_BUNDLE_ENDINGS = (".data-00000-of-00001", ".index")
+_HEADS_PREFIX = "cls/"
+
+
+def checkpoint_to_keras(config: BertConfig, checkpoint: str, output: Path) -> dict[str, str]:
+    """Writes the weights of a checkpoint as a `.keras` file.
+
+    A checkpoint with the heads of pretraining becomes a `BertPretrainer`, one without them a
+    `BertEncoder`. Optimizer slots and step have no place in the file.
+
+    Args:
+        config: The model's sizes.
+        checkpoint: Prefix or directory of a checkpoint.
+        output: File to write, ending in `.keras`.
+
+    Returns:
+        Checkpoint name to variable path, of all weights.
+
+    Raises:
+        CheckpointError: If the checkpoint does not fit the config, or lacks part of the heads.
+    """
+    checkpoint = tf1.resolve_prefix(checkpoint)
+    shapes = tf1.open_checkpoint(checkpoint).get_variable_to_shape_map()
+    has_heads = any(to_keras(name) for name in shapes if name.startswith(_HEADS_PREFIX))
+    model = build_pretrainer(config) if has_heads else build_encoder(config)
+    report = tf1.load_weights(model, checkpoint)
+    if report.initialized:
+        raise tf1.CheckpointError(
+            f"A conversion must be whole, but {checkpoint} lacks {', '.join(report.initialized)}."
+        )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = output.with_name(f".partial-{output.name}")
+    model.save(partial)
+    os.replace(partial, output)
+    return {name: variable.path for name, variable in named_variables(model).items()}
+
+
+def keras_to_checkpoint(model_file: Path, output: str) -> dict[str, str]:
+    """Writes the weights of a `.keras` file as a checkpoint of the release.
+
+    Args:
+        model_file: A file that `checkpoint_to_keras` or Keras wrote.
+        output: Prefix of the checkpoint.
+
+    Returns:
+        Checkpoint name to variable path, of all weights.
+
+    Raises:
+        CheckpointError: If the file cannot be read.
+    """
+    try:
+        model = keras.saving.load_model(model_file, compile=False)
+    except Exception as error:  # Whatever zip, JSON or HDF5 raise on a damaged file.
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise tf1.CheckpointError(
+            f"{model_file} must be a Keras model file of this project, but cannot be read: {reason}"
+        ) from None
+    variables = named_variables(model)
+    write_checkpoint(output, {name: np.asarray(item) for name, item in variables.items()})
+    return {name: variable.path for name, variable in variables.items()}
+
+
+def write_checkpoint(prefix: str, tensors: Mapping[str, Any]) -> None:
+    """Writes a checkpoint beside its place and moves it there, the index last."""
+    directory = Path(prefix).parent
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".saving-", dir=directory) as partial:
+        tf1.write_tensors(f"{partial}/model.ckpt", tensors)
+        for ending in _BUNDLE_ENDINGS:
+            os.replace(f"{partial}/model.ckpt{ending}", f"{prefix}{ending}")
