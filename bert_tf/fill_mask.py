@@ -26,6 +26,7 @@ def define_flags() -> None:
     flags.define_vocabulary()
     absl_flags.DEFINE_string("sentence", None, f"Text with {MASK} in it.", required=True)
     absl_flags.DEFINE_integer("top_k", 5, "Candidates for each [MASK].", lower_bound=1)
+    absl_flags.adopt_module_key_flags(flags)  # so that --help shows them
 
 
 def show(sentence: str, candidates: list[list[Candidate]]) -> str:

@@ -10,6 +10,8 @@ that was stopped or killed. BERT-Base makes about 3 sequences of 128 tokens a se
 cores; the two layers of `make demo` make 300.
 """
 
+from absl import flags as absl_flags
+
 from bert_tf import flags
 from bert_tf.tasks import PretrainingTask
 from bert_tf.training import loop, runtime
@@ -21,6 +23,7 @@ def define_flags() -> None:
     flags.define_training()
     flags.define_pretraining()
     flags.define_runtime()
+    absl_flags.adopt_module_key_flags(flags)  # so that --help shows them
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ Input: plain text (or gzip), one sentence a line, a blank line between documents
         --do_lower_case=True --max_seq_length=128 --max_predictions_per_seq=20 --dupe_factor=5
 
 The records equal the original's, one for one and in order, for every seed. Outputs appear under
-their names when all are complete. About 1.5 MB of text a second and core at --dupe_factor=5.
+their names when all are complete. About 1 MB of text a second on one core at --dupe_factor=5.
 """
 
 from __future__ import annotations

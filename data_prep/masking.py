@@ -64,7 +64,7 @@ class Masker:
         self._mask = vocabulary.mask + 1
         self._words = [word + 1 for word in vocabulary.words]
         self._places = [place << POSITION_SHIFT for place in range(options.max_seq_length)]
-        self._draws: dict[int, tuple[_Draws, _Draws]] = {}
+        self._draws: dict[tuple[int, int], tuple[_Draws, _Draws]] = {}
         self._random = rng.random
         self._getrandbits = rng.getrandbits
 
@@ -77,19 +77,17 @@ class Masker:
         # Token by token the position of each, shifted already; [CLS] and [SEP] left out.
         places = self._places[1:middle] + self._places[middle + 1 : end]
         if self._whole_words:
-            chosen = self._choose_words(pair, places, wanted)
-        else:
-            chosen = self._choose_tokens(places, wanted)
-        return self._replace(chosen)
+            return self._replace(self._choose_words(pair, places, wanted))
+        self._shuffle(places, wanted)
+        return self._replace(places[:wanted])
 
-    def _choose_tokens(self, order: list[int], wanted: int) -> list[int]:
-        """The first `wanted` of the places, shuffled (in place)."""
-        length = len(order)
-        plan = self._draws.get(length)
+    def _shuffle(self, order: list[int], wanted: int) -> None:
+        """`random.Random.shuffle(order)`, of which only the first `wanted` are right."""
+        plan = self._draws.get((len(order), wanted))
         if plan is None:
-            wanted_here = min(wanted, length)
-            plan = self._draws[length] = (
-                _shuffle_draws(length - 1, max(wanted_here, 1)),
+            wanted_here = min(wanted, len(order))
+            plan = self._draws[len(order), wanted] = (
+                _shuffle_draws(len(order) - 1, max(wanted_here, 1)),
                 _shuffle_draws(wanted_here - 1, 1),
             )
         getrandbits = self._getrandbits
@@ -106,7 +104,6 @@ class Masker:
                 while j > i:
                     j = getrandbits(bits)
                 order[i], order[j] = order[j], order[i]
-        return order[:wanted]
 
     def _choose_words(self, pair: Pair, places: list[int], wanted: int) -> list[int]:
         """Whole words in shuffled order while they fit into `wanted`, token by token.
@@ -118,7 +115,8 @@ class Masker:
         flags = self._continuation[start_a:end_a] + self._continuation[start_b:end_b]
         firsts = [i for i, flag in enumerate(flags) if not flag or not i]
         ends = [*firsts[1:], len(flags)]
-        order = self._shuffled(len(firsts))
+        order = list(range(len(firsts)))
+        self._shuffle(order, len(order))
         chosen: list[int] = []
         for word in order:
             if len(chosen) >= wanted:
@@ -126,17 +124,6 @@ class Masker:
             if len(chosen) + ends[word] - firsts[word] <= wanted:
                 chosen += places[firsts[word] : ends[word]]
         return chosen
-
-    def _shuffled(self, length: int) -> list[int]:
-        order = list(range(length))
-        getrandbits = self._getrandbits
-        for indices, bits in _shuffle_draws(length - 1, 1):
-            for i in indices:
-                j = getrandbits(bits)
-                while j > i:
-                    j = getrandbits(bits)
-                order[i], order[j] = order[j], order[i]
-        return order
 
     def _replace(self, chosen: list[int]) -> list[int]:
         """80 % [MASK], 10 % the token itself, 10 % any token of the vocabulary."""

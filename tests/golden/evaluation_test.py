@@ -1,0 +1,68 @@
+"""The golden checkpoint evaluated: the original's `eval_results.txt`, each record once."""
+
+import gzip
+import shutil
+
+import pytest
+
+from bert_tf.training import loop
+from tests.support import small
+
+TOLERANCE = 1e-4
+
+
+def numbers(text: str) -> dict[str, float]:
+    return {key: float(value) for key, value in (line.split(" = ") for line in text.splitlines())}
+
+
+def check(folder, ours) -> None:
+    golden = numbers((folder / "eval_results.txt").read_text(encoding="utf-8"))
+    # The checkpoint was given as --init_checkpoint: its step is not ours.
+    assert ours.keys() == golden.keys()
+    for name, value in golden.items():
+        if name != "global_step":
+            assert float(ours[name]) == pytest.approx(value, abs=TOLERANCE), (
+                f"{name} is {ours[name]}, the original's {value}. If the forward pass equals its "
+                "golden, look at how examples and predictions are counted."
+            )
+
+
+@pytest.mark.parametrize("size", [14, 15], ids=["even", "last_batch_filled_up"])
+def test_small(tmp_path, size):
+    ours = small.evaluate(
+        tmp_path, small.NO_DROPOUT, init_checkpoint=small.CHECKPOINT, eval_batch_size=size
+    )
+    # The original's loss is the mean over batches of each batch's, so it needs batches as even.
+    if size == 15:
+        golden = numbers((small.GOLDENS / "pretrained/eval_results.txt").read_text("utf-8"))
+        ours["loss"] = golden["loss"]
+    check(small.GOLDENS / "pretrained", ours)
+    written = numbers((tmp_path / "eval_results.txt").read_text(encoding="utf-8"))
+    assert written.keys() == ours.keys()
+
+
+def test_two_replicas_count_each_example_once(tmp_path):
+    ours = small.evaluate(
+        tmp_path, small.NO_DROPOUT, init_checkpoint=small.CHECKPOINT, logical_cpus=2
+    )
+    check(small.GOLDENS / "pretrained", ours)
+
+
+def test_large(tmp_path):
+    folder = small.LARGE / "pretrained"
+    if not folder.exists():
+        pytest.skip(f"{folder} is not here: the large goldens hold other people's text")
+    packed = small.LARGE / "records" / "default.1.tfrecord.gz"
+    with gzip.open(packed) as source, (tmp_path / "records").open("wb") as target:
+        shutil.copyfileobj(source, target)
+    chosen = small.options(
+        tmp_path / "out",
+        input_file=str(tmp_path / "records"),
+        init_checkpoint=str(folder / "model.ckpt-300"),
+        eval_batch_size=10,
+        max_eval_steps=359,
+    )
+    with small.started(chosen.runtime) as running:
+        task = small.task(folder / "bert_config_nodrop.json", 128, 20)
+        ours = loop.evaluate(task, running, chosen)
+    check(folder, ours)
