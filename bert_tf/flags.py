@@ -16,6 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from bert_tf.config import BertConfig
 from bert_tf.optimization import RULES
+from bert_tf.tokenization import MissingTokenError
 from bert_tf.training.options import TrainingOptions
 from bert_tf.training.runtime import PRECISIONS, STRATEGIES, RuntimeOptions
 
@@ -37,7 +38,7 @@ def launch(define: Callable[[], None], main: Callable[[], None]) -> None:
             logging.set_verbosity(logging.WARNING)
         try:
             main()
-        except (ValueError, OSError, RuntimeError) as error:
+        except (ValueError, OSError, RuntimeError, MissingTokenError) as error:
             if os.environ.get("BERT_TF_TRACEBACK"):
                 raise
             sys.stderr.write(f"error: {error}\n")
@@ -122,7 +123,10 @@ def define_runtime() -> None:
 
 def config_from_flags() -> BertConfig:
     """The config of --bert_config_file."""
-    return BertConfig.from_json_file(FLAGS.bert_config_file)
+    try:
+        return BertConfig.from_json_file(FLAGS.bert_config_file)
+    except TypeError as error:  # A number in quotes is the user's mistake, not the program's.
+        raise ValueError(str(error)) from None
 
 
 def runtime_from_flags() -> RuntimeOptions:

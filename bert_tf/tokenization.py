@@ -96,8 +96,8 @@ def convert_to_unicode(text: str | bytes) -> str:
 def load_vocab(vocab_file: str | Path) -> dict[str, int]:
     """Reads a vocabulary, one token a line, into {token: line number from 0}, in file order.
 
-    As in the original, lines end at newlines only, surrounding white space is stripped, an empty
-    line is the token "", and a token that occurs twice keeps its last id.
+    As in the original, lines end at newlines only, carriage returns vanish, surrounding white space
+    is stripped, an empty line is the token "", and a token that occurs twice keeps its last id.
 
     Raises:
         FileNotFoundError: no such file.
@@ -111,7 +111,7 @@ def load_vocab(vocab_file: str | Path) -> dict[str, int]:
         )
     data = path.read_bytes()
     try:
-        lines = data.decode("utf-8").split("\n")
+        lines = data.decode("utf-8").replace("\r", "").split("\n")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ValueError(
@@ -185,7 +185,7 @@ class BasicTokenizer:
 class WordpieceTokenizer:
     """Splits words greedily into the longest pieces that the vocabulary holds.
 
-    `vocab` is read when this is built; later changes of it are not seen.
+    `vocab` is read when this is built and must not change afterwards.
     """
 
     def __init__(

@@ -35,7 +35,7 @@ from bert_tf.inputs.records import (
 )
 from bert_tf.tokenization import FullTokenizer, MissingTokenError
 from data_prep.documents import Corpus, TextReader, build_corpus, total_size
-from data_prep.examples import draw_examples, encode_examples
+from data_prep.examples import Drawn, draw_examples, encode_examples
 from data_prep.options import DataError, GenerationOptions, VocabularyIds
 
 
@@ -119,23 +119,18 @@ def create_records(run: Run) -> dict[str, int]:
         Path(name).parent.mkdir(parents=True, exist_ok=True)
     tokenizer = _tokenizer(run)
     vocabulary = VocabularyIds.from_vocab(tokenizer.vocab)
-    corpus = _read(run, tokenizer)
-    options = run.options
-    passes = corpus.documents * options.dupe_factor
-    with tqdm(total=passes, desc="drawing", unit="doc", mininterval=0.5) as bar:
-        drawn = draw_examples(
-            corpus, vocabulary, options, random.Random(options.random_seed), bar.update
-        )
-    with (
-        write_together(run.output_files, _manifest(run, len(tokenizer.vocab))) as writers,
-        tqdm(total=len(drawn.order), desc="writing", unit="rec", mininterval=0.5) as bar,
-    ):
-        written = 0
-        for batch in encode_examples(drawn, corpus, vocabulary, options):
-            for record in batch:
-                writers[written % len(writers)].write(record)
-                written += 1
-            bar.update(len(batch))
+    # Opened before hours of work: an output that cannot be written, or that another run writes,
+    # should be said at once.
+    with write_together(run.output_files, _manifest(run, tokenizer)) as writers:
+        corpus = _read(run, tokenizer)
+        drawn = _draw(run.options, corpus, vocabulary)
+        with tqdm(total=len(drawn.order), desc="writing", unit="rec", mininterval=0.5) as bar:
+            written = 0
+            for batch in encode_examples(drawn, corpus, vocabulary, run.options):
+                for record in batch:
+                    writers[written % len(writers)].write(record)
+                    written += 1
+                bar.update(len(batch))
         return {str(writer.path): writer.records for writer in writers}
 
 
@@ -153,17 +148,30 @@ def _read(run: Run, tokenizer: FullTokenizer) -> Corpus:
         corpus = build_corpus(reader.lines(run.input_files), tokenizer.encode)
     if reader.dropped_bytes:
         logging.warning(
-            "%d bytes of the input are not UTF-8 and were left out, as the original does.",
+            "%d bytes of the input are not UTF-8 and were left out. If they are many, convert the "
+            "text first, e.g. with iconv -f LATIN1 -t UTF-8.",
             reader.dropped_bytes,
+        )
+    if corpus.documents == 1:
+        logging.warning(
+            "The input is one document: its random next sentences come from itself, as in the "
+            "original. Put a blank line between documents."
         )
     return corpus
 
 
-def _manifest(run: Run, vocab_size: int) -> Manifest:
+def _draw(options: GenerationOptions, corpus: Corpus, vocabulary: VocabularyIds) -> Drawn:
+    passes = corpus.documents * options.dupe_factor
+    with tqdm(total=passes, desc="drawing", unit="doc", mininterval=0.5) as bar:
+        rng = random.Random(options.random_seed)
+        return draw_examples(corpus, vocabulary, options, rng, bar.update)
+
+
+def _manifest(run: Run, tokenizer: FullTokenizer) -> Manifest:
     options = run.options
     return Manifest(
         schema=pretraining_schema(options.max_seq_length, options.max_predictions_per_seq),
-        vocab_size=vocab_size,
+        vocab_size=max(tokenizer.inv_vocab) + 1,  # lines: a token that stands twice takes two ids
         vocab_sha256=hashlib.sha256(Path(run.vocab_file).read_bytes()).hexdigest(),
         do_lower_case=run.do_lower_case,
         seed=options.random_seed,

@@ -46,8 +46,8 @@ class Corpus:
 class TextReader:
     """Lines of text files, as the original's reader hands them out.
 
-    `dropped_bytes` counts, after reading, the bytes that were not UTF-8: they are left out, as
-    the original's convert_to_unicode does.
+    `dropped_bytes` counts, after reading, the bytes that were not UTF-8: they are left out, which
+    the original's convert_to_unicode does too (under Python 3 its reader fails before that).
     """
 
     def __init__(self, progress: Progress = lambda size: None) -> None:

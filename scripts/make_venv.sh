@@ -13,7 +13,9 @@ if [ -e "$venv" ] && [ -x "$venv/bin/python" ] && ! is_311 "$venv/bin/python"; t
   exit 1
 fi
 
-if is_311 "$venv/bin/python" && "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+# Without pip it is from another tool (uv) or from an interrupted creation: complete it.
+if is_311 "$venv/bin/python" && { "$venv/bin/python" -m pip --version ||
+  "$venv/bin/python" -m ensurepip; } >/dev/null 2>&1; then
   exit 0
 fi
 
@@ -31,6 +33,6 @@ if ! "$python" -c 'import venv, ensurepip' >/dev/null 2>&1; then
   exit 1
 fi
 
-# --clear: without pip, what lies there is the rest of an interrupted creation.
+# --clear: what lies there is of no use, see above.
 echo "setup: making $venv with $(version_of "$python")"
 "$python" -m venv --clear "$venv"

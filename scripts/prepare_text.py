@@ -13,6 +13,7 @@ import gzip
 import os
 import re
 import sys
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -22,6 +23,10 @@ _HEADING = re.compile(r"^\s*(=(?: =)*) \S.* \1\s*$")
 # The end of a sentence in a script with spaces, and in CJK, where no space follows.
 _END = re.compile(r"""[.!?…]+["'”’»)\]]*\s+|[。！？]+[」』”’）]*\s*""")
 _OPENING = "\"'“‘«„([¿¡—– "
+# How far around the end of a sentence to look: past opening marks, and back over an abbreviation.
+# Without bounds, a text on one line would take quadratic time.
+_LOOK_AHEAD = 64
+_LOOK_BEHIND = 16
 _ABBREVIATION = re.compile(
     r"(?:^|[\s(\[“\"'])(?:\d\d?|[^\W\d_]|[A-Z](?:\.[A-Z])+|Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|No|Nos|Vol|vol|pp?"
     r"|vs|etc|approx|ca?|cf|al|e\.g|i\.e|Gen|Col|Capt|Lt|Sgt|Maj|Adm|Rev|Hon|Mt|Ft|Co|Inc|Ltd"
@@ -57,10 +62,11 @@ def split_sentences(line: str) -> list[str]:
 def _is_boundary(line: str, start: int, end: re.Match[str]) -> bool:
     if end.group()[0] in "。！？":
         return end.group().rstrip()[-1] in "。！？"  # after a quotation, "she said" may follow
-    following = line[end.end() :].lstrip(_OPENING)
+    following = line[end.end() : end.end() + _LOOK_AHEAD].lstrip(_OPENING)
     if not following or following[0].islower() or following[0] in "»”’)]":
         return False
-    return not (end.group()[0] == "." and _ABBREVIATION.search(line[start : end.start()]))
+    before = line[max(start, end.start() - _LOOK_BEHIND) : end.start()]
+    return not (end.group()[0] == "." and _ABBREVIATION.search(before))
 
 
 def split_documents(lines: Iterable[str]) -> list[Document]:
@@ -137,6 +143,12 @@ def main() -> int:
         for path, part in ((args.train, train), (args.dev, dev)):
             write_documents(path, part)
             print(f"{path}: {len(part)} documents, {sum(map(len, part))} sentences")
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        print(
+            f"prepare_text: {args.text}: the gzip data is cut or damaged ({error}). Copy it again.",
+            file=sys.stderr,
+        )
+        return 1
     except (TextError, OSError) as error:
         print(f"prepare_text: {error}", file=sys.stderr)
         return 1

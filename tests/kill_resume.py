@@ -31,7 +31,7 @@ from bert_tf import flags, run_pretraining
 GOLDENS = Path(__file__).parent / "goldens"
 AIMS = ("start-up", "training", "training", "saving", "saving")
 SECONDS_OF_TRAINING = 0.7  # the longest wait after the first step of a life
-SECONDS_OF_SAVING = 0.005  # the longest wait after a change in the folder
+SECONDS_OF_SAVING = 0.002  # the longest wait after an unfinished save was seen
 PARTIAL = re.compile(r"\.saving-|\.partial$|_temp|tempstate")
 
 
@@ -88,7 +88,7 @@ def wait_for(process: int, happened: Callable[[], bool]) -> int | None:
         status = ended(process)
         if status is not None:
             return status
-        time.sleep(0.0005)
+        time.sleep(0.0001)
     return None
 
 
@@ -181,6 +181,10 @@ class Killer:
         for _ in range(changes):
             before = changed_at(directory)
             status = wait_for(process, lambda before=before: changed_at(directory) != before)
+            if status is not None:
+                return status
+        if aim == "saving":
+            status = wait_for(process, lambda: bool(partial_files(directory)))
             if status is not None:
                 return status
         longest = SECONDS_OF_SAVING if aim == "saving" else SECONDS_OF_TRAINING

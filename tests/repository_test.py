@@ -163,6 +163,20 @@ def test_setup_refuses_an_environment_of_another_python(tmp_path: Path) -> None:
     assert "holds Python 3.99.0" in done.stderr
 
 
+def test_setup_completes_an_environment_without_pip(tmp_path: Path) -> None:
+    """What `uv venv` makes; it must not be cleared."""
+    python = tmp_path / "venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(
+        '#!/bin/sh\ncase "$2" in pip) [ -e "$0.pip" ];; ensurepip) touch "$0.pip";; esac\n'
+    )
+    python.chmod(0o755)
+    script = ["sh", str(ROOT / "scripts/make_venv.sh"), "no-such-python", str(tmp_path / "venv")]
+    done = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert sorted(path.name for path in python.parent.iterdir()) == ["python", "python.pip"]
+
+
 # --- Commands ---
 
 

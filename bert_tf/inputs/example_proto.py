@@ -149,6 +149,8 @@ def _parse_feature(raw: bytes) -> tuple[str, npt.NDArray[np.generic] | list[byte
 
 
 def _floats(values: list[int | bytes]) -> npt.NDArray[np.float32]:
+    if any(isinstance(value, int) and value >= 2**32 for value in values):
+        raise WireError("a float takes more than 32 bits")
     data = b"".join(v if isinstance(v, bytes) else v.to_bytes(4, "little") for v in values)
     if len(data) % 4:
         raise WireError(f"a list of floats has {len(data)} bytes, which 4 does not divide")

@@ -73,11 +73,15 @@ class RecordWriter:
     together: `write_together`.
 
     Raises:
-      RecordError: another writer has the path open.
+      RecordError: another writer has the path open, or it is a directory.
     """
 
     def __init__(self, path: str | os.PathLike[str], manifest: Manifest | None = None) -> None:
         self.path = Path(path)
+        if self.path.is_dir():  # the renaming at the end would fail
+            raise RecordError(
+                f"{path}: is a directory, but records go to one file. Name a file in it."
+            )
         self.records = 0
         self._manifest = manifest
         self._partial = _partial_path(self.path)

@@ -85,7 +85,9 @@ class CheckpointStore:
             os.replace(source, prefix + ending)
         _sync(str(self.directory))
         shutil.rmtree(partial, ignore_errors=True)
-        for old in self.steps()[: -self.keep]:
+        # Newer than the step of this run can only be what it found damaged when it resumed.
+        steps = [old for old in self.steps() if old <= step][-self.keep :]
+        for old in set(self.steps()).difference(steps):
             # The index goes first, for the same reason.
             for ending in (_INDEX, _DATA):
                 Path(self.prefix(old) + ending).unlink(missing_ok=True)

@@ -23,6 +23,7 @@ from bert_tf.training.step import accumulate, fold_seed, gradient_function
 from bert_tf.training.watch import Watch, stop_on_sigterm
 
 _NO_STEP = -1
+_FAULTS = "faults"  # replicas on which a number is not finite
 
 
 class TrainingError(RuntimeError):
@@ -74,7 +75,7 @@ class Trainer(orbit.AbstractTrainer):
         first_bad = int(first_bad)
         if first_bad != _NO_STEP:
             raise TrainingError(
-                f"The loss of step {first_bad} is not a finite number; nothing was saved after it. "
+                f"The loss or gradient of step {first_bad} is not finite; nothing was saved after it. "
                 "Try a lower --learning_rate, more --num_warmup_steps, or --precision=float32; "
                 "the last checkpoint is whole and the next start resumes from it."
             )
@@ -95,16 +96,14 @@ class Trainer(orbit.AbstractTrainer):
         sums = {name: tf.zeros([]) for name in self._sum_names}
         first_bad = tf.constant(_NO_STEP, tf.int64)
         for _ in tf.range(num_steps):
-            parts, fine = strategy.run(self._replica_step, args=(next(iterator),))
-            added = strategy.reduce("SUM", parts, axis=None)
-            fine = strategy.reduce("MEAN", fine, axis=None)
+            added = _first(strategy, strategy.run(self._replica_step, args=(next(iterator),)))
             sums = {name: sums[name] + added[name] for name in self._sum_names}
-            bad = (fine < 1.0) & (first_bad == _NO_STEP)
+            bad = (added[_FAULTS] > 0.0) & (first_bad == _NO_STEP)
             first_bad = tf.where(bad, tf.cast(step, tf.int64), first_bad)
             step.assign_add(1)
         return first_bad, sums
 
-    def _replica_step(self, batch: Batch) -> tuple[Sums, tf.Tensor]:
+    def _replica_step(self, batch: Batch) -> Sums:
         state, context = self.state, tf.distribute.get_replica_context()
         accumulation = state.options.gradient_accumulation_steps
         step = tf.convert_to_tensor(state.step)
@@ -123,16 +122,19 @@ class Trainer(orbit.AbstractTrainer):
         )
         # Summed first, clipped after: the norm is that of the global batch's gradient.
         gradients = context.all_reduce("SUM", gradients)
-        return sums, self._update(gradients, sums["loss"], scale, step)
+        faults = self._update(gradients, sums["loss"], scale, step)
+        return _summed(context, {**sums, _FAULTS: faults})
 
     def _update(
         self, gradients: list[tf.Tensor], loss: tf.Tensor, scale: tf.Tensor, step: tf.Tensor
     ) -> tf.Tensor:
-        """Applies the gradients; returns 1.0, or 0.0 where training must stop."""
+        """Applies the gradients; returns 0.0, or 1.0 where training must stop."""
         loss_scale, optimizer = self.state.loss_scale, self._optimizer
         if not loss_scale.active:
             optimizer.apply(gradients, step)
-            return tf.cast(tf.math.is_finite(loss), tf.float32)
+            # A bad gradient under a good loss would reach the next checkpoint otherwise.
+            fine = tf.math.is_finite(loss) & tf.math.is_finite(global_norm(gradients))
+            return tf.cast(~fine, tf.float32)
         finite = tf.math.is_finite(global_norm(gradients))
         unscaled = [gradient / scale for gradient in gradients]
 
@@ -143,7 +145,7 @@ class Trainer(orbit.AbstractTrainer):
         tf.cond(finite, apply, lambda: tf.constant(False))
         loss_scale.update(finite)
         # An overflow is no failure as long as the scale can still shrink.
-        return tf.cast(finite | (scale > SMALLEST_SCALE), tf.float32)
+        return tf.cast(~(finite | (scale > SMALLEST_SCALE)), tf.float32)
 
 
 class Evaluator(orbit.AbstractEvaluator):
@@ -184,18 +186,28 @@ class Evaluator(orbit.AbstractEvaluator):
     @tf.function
     def _batch(self, batch: Batch) -> Sums:
         strategy = self.state.runtime.strategy
-        return strategy.reduce("SUM", strategy.run(self._replica_batch, args=(batch,)), axis=None)
+        return _first(strategy, strategy.run(self._replica_batch, args=(batch,)))
 
     def _replica_batch(self, batch: Batch) -> Sums:
-        totals = _summed(tf.distribute.get_replica_context(), self.task.totals(batch))
+        context = tf.distribute.get_replica_context()
+        totals = _summed(context, self.task.totals(batch))
         loss, sums = self.task.loss(self.state.model, batch, totals, None)
-        return {"loss": loss, **sums}
+        return _summed(context, {"loss": loss, **sums})
 
 
-def _summed(context: tf.distribute.ReplicaContext, totals: Sums) -> Sums:
-    names = list(totals)
-    summed = context.all_reduce("SUM", [totals[name] for name in names])
+def _summed(context: tf.distribute.ReplicaContext, values: Sums) -> Sums:
+    """Sums over all replicas, the same on each of them."""
+    names = list(values)
+    summed = context.all_reduce("SUM", [values[name] for name in names])
     return dict(zip(names, summed, strict=True))
+
+
+def _first(strategy: tf.distribute.Strategy, values: Sums) -> Sums:
+    """The values of one replica, where all have the same.
+
+    `strategy.reduce` would do as well, but fails with one replica on each of several workers.
+    """
+    return {name: strategy.experimental_local_results(each)[0] for name, each in values.items()}
 
 
 def train(task: Task, runtime: Runtime, options: TrainingOptions) -> None:
@@ -208,7 +220,7 @@ def train(task: Task, runtime: Runtime, options: TrainingOptions) -> None:
         watch.Terminated: After SIGTERM, with everything saved.
     """
     source = datasets.open_records(options.input_file, *task.schema())
-    options.output_dir.mkdir(parents=True, exist_ok=True)
+    reports.make_directory(options.output_dir)
     state = State(task, runtime, options)
     optimizer = state.prepare_training()
     start = state.restore()
@@ -252,7 +264,7 @@ def evaluate(task: Task, runtime: Runtime, options: TrainingOptions) -> dict[str
             f"There is nothing to evaluate: --output_dir={options.output_dir} holds no checkpoint "
             "and no --init_checkpoint is given."
         )
-    options.output_dir.mkdir(parents=True, exist_ok=True)
+    reports.make_directory(options.output_dir)
     start = state.restore()
     size = options.eval_batch_size
     batches, count = datasets.evaluation_batches(source, size, options.max_eval_steps)

@@ -92,6 +92,29 @@ class MetricsLog:
             file.write(json.dumps({"step": step, "time": time.time(), **metrics}) + "\n")
 
 
+def make_directory(path: Path) -> None:
+    """Makes the output directory if need be.
+
+    Raises:
+        ValueError: If it cannot be made or written.
+    """
+    if path.exists() and not path.is_dir():
+        raise ValueError(
+            f"--output_dir={path} must be a directory, but is a file. Name another directory."
+        )
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"--output_dir={path} cannot be made: {error.strerror}. Name another directory."
+        ) from None
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ValueError(
+            f"--output_dir={path} must be writable, but this user may not write there. "
+            "Name another directory, or change its permissions."
+        )
+
+
 def read_metrics(path: Path) -> list[dict[str, float]]:
     """Rows of a metrics file; a last line that was cut off is left out."""
     rows = []

@@ -5,6 +5,7 @@ This module is the only one that sets global state of TensorFlow and Keras.
 
 import json
 import os
+import socket
 from dataclasses import dataclass
 
 import keras
@@ -16,6 +17,7 @@ PRECISIONS = {
     "bfloat16": "mixed_bfloat16",
     "float16": "mixed_float16",
 }
+SECONDS_TO_REACH_A_TPU = 20.0
 
 
 @dataclass(frozen=True)
@@ -170,12 +172,21 @@ def _create(name: str, options: RuntimeOptions) -> tf.distribute.Strategy:
     return tf.distribute.OneDeviceStrategy(device)
 
 
+def _knock(address: str) -> None:
+    """Connects to grpc://host:port once; TensorFlow waits minutes for a host that is not there."""
+    host, _, port = address.removeprefix("grpc://").rpartition(":")
+    target = (host.strip("[]"), int(port))
+    with socket.create_connection(target, timeout=SECONDS_TO_REACH_A_TPU):
+        pass
+
+
 def _tpu_strategy(options: RuntimeOptions) -> tf.distribute.Strategy:
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(
             tpu=options.tpu, zone=options.tpu_zone, project=options.gcp_project
         )
         if options.tpu != "local":
+            _knock(resolver.master())
             tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
     except Exception as error:  # Whatever cloud client or runtime raises: the user sees one line.

@@ -95,7 +95,8 @@ class State:
 
     def restore(self) -> str:
         """Starts the run in one of the three ways; returns a line that says which."""
-        if self.runtime.is_chief:
+        # An evaluation may run beside the training that is saving right now.
+        if self.runtime.is_chief and self.optimizer is not None:
             self.store.clean()
         tensors = self.tensors()
         found = self.store.latest(tensors)

@@ -58,7 +58,7 @@ class Watch:
             state.save()
         if self.terminated and not at_end:
             self._progress.close()
-            reports.say(f"SIGTERM: saved step {step}; the same command resumes.")
+            reports.warn(f"SIGTERM: saved step {step}; the same command resumes.")
             raise Terminated
 
     def _set_pace(self, steps_per_second: float) -> None:

@@ -85,7 +85,7 @@ def test_whole_numbers_pass_for_floats() -> None:
 
 
 def test_unknown_keys_are_errors_with_near_matches() -> None:
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match="known keys only") as error:
         BertConfig.from_dict({"vocab_size": 7, "hiden_size": 4, "zzz": 1, "pooler_type": "x"})
     assert str(error.value).startswith(
         "A config must hold known keys only, but has 'hiden_size' (did you mean 'hidden_size'?), "

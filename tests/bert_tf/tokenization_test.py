@@ -254,7 +254,7 @@ def test_pickles_for_worker_processes() -> None:
 
 def test_vocabulary_lines_as_the_original_reads_them(tmp_path: Path) -> None:
     path = tmp_path / "vocab.txt"
-    path.write_bytes("b\r\n a \n\n[UNK]\n b\n\x85c\u2028\nx\u2028y".encode())
+    path.write_bytes("b\r\n a \n\n[UNK]\n b\n\x85c\u2028\nx\r\u2028y\n\r".encode())
     vocab = tokenization.load_vocab(path)
     assert list(vocab.items()) == [
         ("b", 4), ("a", 1), ("", 2), ("[UNK]", 3), ("c", 5), ("x\u2028y", 6)
@@ -339,7 +339,7 @@ def test_case_of_released_models(model) -> None:  # type: ignore[no-untyped-def]
 
 
 def test_case_message_and_other_paths() -> None:
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match="do_lower_case must fit") as error:
         tokenization.validate_case_matches_checkpoint(True, "cased_L-12_H-768_A-12/bert_model.ckpt")
     assert str(error.value) == (
         "do_lower_case must fit the checkpoint: cased_L-12_H-768_A-12 is a cased model, but "

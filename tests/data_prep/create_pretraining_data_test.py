@@ -13,6 +13,8 @@ import pytest
 
 from bert_tf.inputs import example_proto
 from bert_tf.inputs.records import (
+    RecordError,
+    RecordWriter,
     count_records,
     match_files,
     pretraining_schema,
@@ -119,7 +121,15 @@ LINES = [line for line in CORPUS.read_text(encoding="utf-8").splitlines() if lin
 
 def random_text(rng: random.Random) -> str:
     """Documents of one to six lines: prose, single words, no tokens, odd line ends."""
-    odd = ["a", "stairs stairs", "\u200b", "​x", "Café\u0301 über", "搭 塔a", "tab\tand\rreturn"]
+    odd = [
+        "a",
+        "stairs stairs",
+        "\u200b",
+        "\u200bx",
+        "Café\u0301 über",
+        "搭 塔a",
+        "tab\tand\rreturn",
+    ]
     lines = []
     for _ in range(rng.randint(1, 9)):
         for _ in range(rng.randint(1, 6)):
@@ -129,6 +139,14 @@ def random_text(rng: random.Random) -> str:
             lines.append(line + rng.choice(["", "", " ", "\r"]))
         lines += [rng.choice(["", "", "  ", "\u3000"])] * rng.randint(0, 2)
     return "\n".join(lines) + rng.choice(["", "\n", "\n\n"])
+
+
+def odd_vocabulary(path: Path, rng: random.Random) -> None:
+    """The same tokens with other ids: shuffled, some twice, and with blank lines."""
+    lines = VOCAB.read_text(encoding="utf-8").splitlines()
+    lines += [*rng.sample(lines, 40), "[MASK]", "", "  "]
+    rng.shuffle(lines)
+    path.write_text("\n".join(lines), encoding="utf-8")
 
 
 @pytest.mark.parametrize("seed", [*range(60), 85, 203, 973])
@@ -148,8 +166,12 @@ def test_equal_to_the_plain_rules(tmp_path, seed):
     }
     lower = rng.random() < 0.5
     outputs = [f"out{number}" for number in range(rng.randint(1, 3))]
-    paths = generate(tmp_path, inputs, outputs, lower=lower, **options)
-    tokenizer = PlainTokenizer(load_vocab(VOCAB), lower)
+    vocab = VOCAB
+    if seed % 3 == 0:
+        vocab = tmp_path / "vocab.txt"
+        odd_vocabulary(vocab, rng)
+    paths = generate(tmp_path, inputs, outputs, vocab, lower, **options)
+    tokenizer = PlainTokenizer(load_vocab(vocab), lower)
     expected = list(data_rules.all_features(inputs, tokenizer, data_rules.Rules(**options)))
     schema = pretraining_schema(options["max_seq_length"], options["max_predictions_per_seq"])
     assert expected
@@ -175,6 +197,7 @@ def test_more_outputs_than_records_is_warned_of(tmp_path):
     done = command(*flags_for(f"{tmp_path}/a,{tmp_path}/b", input_file=text))
     assert done.returncode == 0
     assert f"No record was left for {tmp_path}/b" in done.stderr
+    assert "The input is one document: its random next sentences come from itself" in done.stderr
     assert done.stdout == f"{tmp_path}/a: 1 records\n{tmp_path}/b: 0 records\n"
 
 
@@ -186,6 +209,25 @@ def test_manifest(tmp_path):
     assert (manifest.vocab_size, manifest.do_lower_case, manifest.seed) == (484, True, 9)
     assert len(manifest.vocab_sha256) == 64
     assert manifest.flags["dupe_factor"] == 1
+
+
+def test_manifest_counts_ids_not_different_tokens(tmp_path):
+    twice = tmp_path / "vocab.txt"
+    twice.write_text(VOCAB.read_text(encoding="utf-8") + "[MASK]\n", encoding="utf-8")
+    (path,) = generate(tmp_path, [CORPUS], ["r"], twice, dupe_factor=1)
+    assert read_manifest(path).vocab_size == 485
+
+
+def test_an_output_that_another_run_writes_is_refused_before_anything_is_read(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("data_prep.create_pretraining_data._read", lambda *_: pytest.fail("read"))
+    with (
+        RecordWriter(tmp_path / "b"),
+        pytest.raises(RecordError, match="another writer has this output open"),
+    ):
+        generate(tmp_path, [CORPUS], ["a", "b"])
+    assert not (tmp_path / "a").exists()
 
 
 def command(*arguments: str, module: bool = False, cwd: Path = ROOT, **options):
@@ -233,6 +275,7 @@ def test_help_names_every_flag_of_the_original():
         ({"vocab_file": "{tmp}/vocab"}, "[CLS], [SEP] missing"),
         ({"output_file": "{tmp}/a,{tmp}/./a"}, "more than once"),
         ({"output_file": "{tmp}/a,"}, "--output_file holds an empty name"),
+        ({"output_file": "{tmp}/a,{tmp}"}, "is a directory, but records go to one file"),
         ({"output_file": str(CORPUS)}, "is input and output at once"),
         ({"max_seq_length": 4}, "--max_seq_length must be at least 5"),
         ({"do_lower_case": "True", "dupe_factor": "2 left"}, "dupe_factor"),

@@ -49,7 +49,7 @@ def compare(directory, folder, after: str, steps: int, loss_bound: float) -> Non
     expected = small.tensors(folder / after / "model.ckpt")
     actual = small.tensors(directory / f"model.ckpt-{steps}")
     weights = [name for name in expected if "adam_" not in name and name != "global_step"]
-    assert len(weights) == 46 if folder == small.GOLDENS / "pretrained" else len(weights) > 46
+    assert len(weights) == 46
     off = [np.abs(expected[name] - actual[name]).ravel() for name in weights]
     assert np.concatenate(off).mean() <= 1e-5, (
         f"Losses fit, weights do not; worst: {weights[int(np.argmax([o.max() for o in off]))]}. "

@@ -1,10 +1,16 @@
 """The splitting of the demo's text, and the sample corpus that ships with the project."""
 
+import gzip
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from scripts.prepare_text import TextError, hold_out, read_lines, split_documents, split_sentences
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts/prepare_text.py"
 
 SAMPLE = Path(__file__).resolve().parent.parent.parent / "data_prep/sample_corpus.txt"
 
@@ -80,3 +86,27 @@ def test_read_lines_stops_at_the_limit_and_says_so(
     path.write_text("\ufeffabc\n" * 10, encoding="utf-8")
     assert len(list(read_lines(path, 35))) == 5
     assert "the first 3.5e-05 MB" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("sentence", ["The lamp was lit. ", "3. The lamp. "])
+def test_a_text_on_one_line_takes_linear_time(sentence: str) -> None:
+    def seconds(count: int) -> float:
+        started = time.process_time()
+        assert len(split_sentences(sentence * count)) == count
+        return time.process_time() - started
+
+    # 16 times is linear; with a copy of the rest at each sentence it was above 100.
+    assert seconds(128_000) < 48 * seconds(8_000)
+
+
+def test_torn_gzip_is_one_line(tmp_path: Path) -> None:
+    text = tmp_path / "t.gz"
+    text.write_bytes(gzip.compress(SAMPLE.read_bytes())[:-40])
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), str(text), str(tmp_path / "a"), str(tmp_path / "b")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert f"{text}: the gzip data is cut or damaged" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["t.gz"]

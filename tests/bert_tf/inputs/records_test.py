@@ -1,5 +1,6 @@
 """Record schema, wire format, files, manifests: what is written is read, what is torn is named."""
 
+import contextlib
 import os
 import struct
 import subprocess
@@ -141,6 +142,26 @@ def test_decode_refuses_another_schema(features, message):
 def test_decode_refuses_torn_bytes(cut):
     with pytest.raises(RecordError, match=r"not a tf\.train\.Example"):
         SCHEMA.decode(record(1)[:-cut])
+
+
+@given(st.data())
+def test_decode_refuses_whatever_is_no_example(data):
+    """Any bytes, and any damage to a real record: values or a RecordError, nothing else."""
+    whole = record(7)
+    at = data.draw(st.integers(0, len(whole)))
+    raw = (
+        whole[:at] + data.draw(st.binary(max_size=12)) + whole[at + data.draw(st.integers(0, 9)) :]
+    )
+    with contextlib.suppress(RecordError):
+        assert SCHEMA.decode(raw).keys() == {"ids", "weights"}
+
+
+def test_decode_refuses_numbers_too_large_for_a_float():
+    numbers = example_proto.tagged(2, b"\x08" + example_proto.varint(2**32) + b"\x08\x00")
+    entry = example_proto.tagged(1, b"weights") + example_proto.tagged(2, numbers)
+    raw = example_proto.tagged(1, example_proto.tagged(1, entry))
+    with pytest.raises(RecordError, match="a float takes more than 32 bits"):
+        RecordSchema((Feature("weights", "float", 2),)).decode(raw)
 
 
 def test_decode_reads_bytes_lists_and_unpacked_numbers():
@@ -311,6 +332,11 @@ def test_a_second_writer_is_refused_and_a_stale_partial_replaced(tmp_path):
             RecordWriter(tmp_path / "r")
         writer.write(record(0))
     assert list(read_records(tmp_path / "r")) == [record(0)]
+
+
+def test_a_directory_is_refused_at_once(tmp_path):
+    with pytest.raises(RecordError, match="is a directory, but records go to one file"):
+        RecordWriter(tmp_path)
 
 
 def test_find_keeps_pattern_order_and_names_what_matches_nothing(tmp_path):

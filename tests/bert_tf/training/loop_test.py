@@ -1,0 +1,66 @@
+"""Training and evaluation as a whole: losses that are not finite, loss scaling, precision."""
+
+import numpy as np
+import pytest
+
+from bert_tf.conversion import tf1
+from bert_tf.training.loop import TrainingError
+from tests.support import small
+
+
+def test_a_loss_that_is_not_finite_stops_and_saves_nothing(tmp_path):
+    with pytest.raises(
+        TrainingError, match=r"step \d is not finite; .* lower --learning_rate, more --num_warm"
+    ):
+        small.train(
+            tmp_path, learning_rate=1e30, num_train_steps=8, num_warmup_steps=0,
+            save_checkpoints_steps=1,
+        )  # fmt: skip
+    for index in tmp_path.glob("model.ckpt-*.index"):
+        for name, value in small.tensors(str(index).removesuffix(".index")).items():
+            if name != "bert_tf/run":
+                assert np.isfinite(value).all(), (index, name)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_low_precision_follows_float32(tmp_path, precision):
+    run = {"num_train_steps": 6, "init_checkpoint": small.CHECKPOINT, "shuffle": False}
+    full = small.train(tmp_path / "float32", small.NO_DROPOUT, **run)
+    low = small.train(tmp_path / precision, small.NO_DROPOUT, precision=precision, **run)
+    difference = [abs(a["loss"] - b["loss"]) for a, b in zip(full, low, strict=True)]
+    assert 0.0 < max(difference) < 0.05
+    saved = small.tensors(tmp_path / precision / "model.ckpt-6")
+    weights = [name for name in saved if not name.startswith(("bert_tf/", "global_step"))]
+    assert {saved[name].dtype for name in weights} == {np.dtype("float32")}
+    scaled = {name for name in saved if "loss_scale" in name}
+    assert bool(scaled) == (precision == "float16")
+
+
+def test_evaluation_takes_the_newest_checkpoint_and_touches_no_unfinished_save(tmp_path):
+    small.train(tmp_path, num_train_steps=2, num_warmup_steps=0)
+    unfinished = tmp_path / ".saving-3"  # of a training that runs beside
+    unfinished.mkdir()
+    results = small.evaluate(tmp_path, max_eval_steps=2)
+    assert results["global_step"] == 2
+    assert unfinished.exists()
+
+
+def test_weights_only_are_taken_from_init_checkpoint(tmp_path, capsys):
+    rows = small.train(
+        tmp_path, small.NO_DROPOUT, num_train_steps=1, num_warmup_steps=0,
+        init_checkpoint=small.CHECKPOINT,
+    )  # fmt: skip
+    assert rows[0]["step"] == 1
+    said = capsys.readouterr().out
+    assert "46 weights loaded, 93 tensors not needed" in said
+    slots = small.tensors(tmp_path / "model.ckpt-1")
+    golden = small.tensors(small.CHECKPOINT)
+    name = "bert/pooler/dense/kernel/adam_v"
+    assert np.abs(slots[name]).max() < np.abs(golden[name]).max()
+
+
+def test_init_checkpoint_is_not_read_when_there_is_a_run_to_resume(tmp_path):
+    small.train(tmp_path, num_train_steps=1, num_warmup_steps=0)
+    small.train(tmp_path, num_train_steps=2, num_warmup_steps=0, init_checkpoint="/no/such")
+    with pytest.raises(tf1.CheckpointError):
+        small.train(tmp_path / "new", init_checkpoint="/no/such")

@@ -1,0 +1,111 @@
+"""A run that was stopped and started again ends where the straight run ends, bit for bit."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.support import small
+
+# 196 records in batches of 16: the first epoch ends inside batch 12.
+STEPS, EVERY = 15, 5
+RUN = {"num_train_steps": STEPS, "save_checkpoints_steps": EVERY, "num_warmup_steps": 3}
+
+
+class Stopped(Exception):
+    """Raised in place of a kill."""
+
+
+def stop_after(monkeypatch, step: int) -> None:
+    """The run dies right after the checkpoint of `step` or, failing one, at its end."""
+    from bert_tf.training.watch import Watch
+
+    before = Watch.after_loop
+
+    def after_loop(self, metrics):
+        before(self, metrics)
+        if int(self._state.step.numpy()) >= step:
+            raise Stopped
+
+    monkeypatch.setattr(Watch, "after_loop", after_loop)
+
+
+@pytest.mark.parametrize("shuffle", [True, False], ids=["shuffled", "file_order"])
+@pytest.mark.parametrize("changes", [{}], ids=["one_device"])
+def test_resumed_run_is_bit_identical(tmp_path, monkeypatch, capsys, shuffle, changes):
+    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
+    rows = small.train(straight, shuffle=shuffle, **RUN, **changes)
+    # Dies at step 12, resumes from 10, runs across the end of the epoch.
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        stop_after(patch, 12)
+        small.train(stopped, shuffle=shuffle, **RUN, **changes)
+    assert not (stopped / "model.ckpt-15.index").exists()
+    capsys.readouterr()
+    again = small.train(stopped, shuffle=shuffle, **RUN, **changes)
+    assert f"resumed from {stopped}/model.ckpt-10." in capsys.readouterr().out
+    small.assert_same_bits(straight / f"model.ckpt-{STEPS}", stopped / f"model.ckpt-{STEPS}")
+    # The metrics go on too: rows after step 10 of the dead run are replaced.
+    assert [row["step"] for row in again] == list(range(1, STEPS + 1))
+    for left, right in zip(rows, again, strict=True):
+        assert left["loss"] == right["loss"]
+
+
+def test_resuming_over_two_replicas_with_accumulation(tmp_path, monkeypatch):
+    changes = {"logical_cpus": 2, "gradient_accumulation_steps": 2}
+    run = {"num_train_steps": 4, "save_checkpoints_steps": 2, "num_warmup_steps": 1}
+    small.train(tmp_path / "straight", **run, **changes)
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        stop_after(patch, 3)
+        small.train(tmp_path / "stopped", **run, **changes)
+    small.train(tmp_path / "stopped", **run, **changes)
+    small.assert_same_bits(tmp_path / "straight/model.ckpt-4", tmp_path / "stopped/model.ckpt-4")
+
+
+def test_dropout_and_order_depend_on_the_seed(tmp_path):
+    run = {"num_train_steps": 2, "num_warmup_steps": 0, "init_checkpoint": small.CHECKPOINT}
+    first = small.train(tmp_path / "a", **run)
+    second = small.train(tmp_path / "b", seed=2, **run)
+    assert first[0]["loss"] != second[0]["loss"]
+
+
+def test_a_changed_setting_is_said_aloud(tmp_path, capsys):
+    small.train(tmp_path, num_train_steps=1, num_warmup_steps=0)
+    small.train(tmp_path, num_train_steps=2, num_warmup_steps=0, seed=9)
+    output = capsys.readouterr().out
+    assert "not bit-identical, since changed: seed 1 -> 9, num_train_steps 1 -> 2" in output
+    small.train(tmp_path, num_train_steps=2, num_warmup_steps=0, seed=9)
+    assert "All 2 steps are done already" in capsys.readouterr().out
+
+
+def test_sigterm_saves_and_exits_with_143(tmp_path):
+    command = [
+        *(sys.executable, "-m", "bert_tf.run_pretraining", "--do_train"),
+        f"--input_file={small.RECORDS}",
+        f"--bert_config_file={small.CONFIG}",
+        f"--output_dir={tmp_path}",
+        *("--max_seq_length=64", "--max_predictions_per_seq=10", "--train_batch_size=16"),
+        *("--num_train_steps=100000", "--save_checkpoints_steps=100000"),
+    ]
+    process = subprocess.Popen(
+        command, cwd=small.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        metrics, until = tmp_path / "metrics.jsonl", time.monotonic() + 200
+        while not (metrics.exists() and metrics.read_text("utf-8")):
+            assert time.monotonic() < until
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=100)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 128 + signal.SIGTERM
+    (index,) = tmp_path.glob("model.ckpt-*.index")
+    step = index.stem.split("-")[1]
+    assert f"SIGTERM: saved step {step}; the same command resumes." in errors
+    assert "Traceback" not in errors
+    assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
