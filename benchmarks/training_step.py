@@ -72,7 +72,9 @@ def measure(options: Options) -> Result:
             extra = {"python": python} if python else {}
             workers[name] = Worker(MODULES[name], options.case, **extra)
             ready = workers[name].ready
-            print(f"{name:14} {ready['versions']}; first loss {ready['first_loss']:.4f}", flush=True)
+            print(
+                f"{name:14} {ready['versions']}; first loss {ready['first_loss']:.4f}", flush=True
+            )
         counts = {
             name: max(1, round(options.seconds / worker.go(1)["seconds"]))
             for name, worker in workers.items()

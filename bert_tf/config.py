@@ -10,12 +10,12 @@ import dataclasses
 import difflib
 import json
 import math
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from bert_tf import files
 
 # "gelu" is the 2018 code's tanh approximation; "gelu_exact" is the erf form, which later weights
 # (Hugging Face's "gelu") were trained with; "linear" is no activation.
@@ -169,16 +169,7 @@ class BertConfig:
 
     def to_json_file(self, path: str | Path) -> None:
         """Writes `to_json_string()`; the file appears whole or not at all."""
-        path = Path(path)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(self.to_json_string())
-            os.chmod(temporary, 0o644)  # mkstemp's 0600 would hide it from other users
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        files.write_text(path, self.to_json_string())
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from absl import app, flags
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from tqdm import tqdm
 
+from bert_tf.files import write_text
 from bert_tf.inputs.records import RecordError, match_files
 from bert_tf.tokenization import MAX_INPUT_CHARS_PER_WORD, BasicTokenizer
 from data_prep.documents import TextReader, total_size
@@ -171,17 +172,8 @@ def _repeated(encoded: dict[str, int]) -> Iterator[str]:
 
 def write_vocab(entries: Sequence[str], path: str) -> None:
     """One entry a line; the file appears when it is complete."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
-    try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(f"{entry}\n" for entry in entries)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, "".join(f"{entry}\n" for entry in entries))
 
 
 def build_vocab(input_files: Sequence[str], output_file: str, options: VocabOptions) -> int:

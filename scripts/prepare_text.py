@@ -10,12 +10,13 @@ them, otherwise by blank lines.
 
 import argparse
 import gzip
-import os
 import re
 import sys
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+
+from bert_tf.files import write_text
 
 Document = list[str]
 
@@ -122,9 +123,7 @@ def read_lines(path: Path, max_bytes: int) -> Iterator[str]:
 
 def write_documents(path: Path, documents: Sequence[Document]) -> None:
     """Writes one sentence a line and a blank line between documents; whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text("\n\n".join("\n".join(d) for d in documents) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    write_text(path, "\n\n".join("\n".join(d) for d in documents) + "\n")
 
 
 def main() -> int:

@@ -16,7 +16,7 @@ def test_mistake_is_named(case, tmp_path):
     # One line: nothing follows the message, apart from absl's own pointer to --help.
     if "FATAL" not in output:
         assert output.rstrip().endswith(message)
-    assert not list(tmp_path.glob(".saving-*"))
+    assert not list(tmp_path.glob(".partial-*"))
 
 
 def test_there_are_enough():

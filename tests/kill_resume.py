@@ -32,7 +32,7 @@ GOLDENS = Path(__file__).parent / "goldens"
 AIMS = ("start-up", "training", "training", "saving", "saving")
 SECONDS_OF_TRAINING = 0.7  # the longest wait after the first step of a life
 SECONDS_OF_SAVING = 0.002  # the longest wait after an unfinished save was seen
-PARTIAL = re.compile(r"\.saving-|\.partial$|_temp|tempstate")
+PARTIAL = re.compile(r"\.partial-|\.partial$|_temp|tempstate")
 
 
 def arguments(directory: Path, steps: int, every: int) -> list[str]:
@@ -176,7 +176,7 @@ class Killer:
         if aim == "start-up":
             until = time.monotonic() + self.draw.uniform(0.0, self.start_up)
             return wait_for(process, lambda: time.monotonic() >= until)
-        # Whatever happens in the folder itself, happens inside a save: it is made, renamed, cleaned.
+        # The folder itself changes inside saves only: files are made, renamed, cleaned away.
         changes = self.draw.randrange(3, 24) if aim == "saving" else 3
         for _ in range(changes):
             before = changed_at(directory)
@@ -209,7 +209,9 @@ def compare(expected: Path, actual: Path, steps: int) -> list[str]:
     if "Skipping a damaged checkpoint" in Path(f"{actual}.log").read_text(encoding="utf-8"):
         faults.append("a torn checkpoint had its final name")
     left, right = (read(path / f"model.ckpt-{steps}") for path in (expected, actual))
-    different = sorted(name for name in left.keys() | right.keys() if left.get(name) != right.get(name))
+    different = sorted(
+        name for name in left.keys() | right.keys() if left.get(name) != right.get(name)
+    )
     if different:
         faults.append(f"{len(different)} of {len(left)} tensors differ: {different[:3]}")
     return faults
@@ -239,8 +241,12 @@ def main() -> int:
             print(f"run {runs}: {'different' if found else 'bit-identical to the straight run'}")
         tensors = len(read(straight / f"model.ckpt-{chosen.steps}"))
     where = ", ".join(f"{count} in {hit}" for hit, count in sorted(killer.hits.items()))
-    print(f"{killer.kills} kills ({where}), {runs} runs of {chosen.steps} steps, {tensors} tensors.")
-    print("FAILED: " + "; ".join(faults) if faults else "All ends bit-identical; nothing left behind.")
+    print(
+        f"{killer.kills} kills ({where}), {runs} runs of {chosen.steps} steps, {tensors} tensors."
+    )
+    print(
+        "FAILED: " + "; ".join(faults) if faults else "All ends bit-identical; nothing left behind."
+    )
     return 1 if faults else 0
 
 

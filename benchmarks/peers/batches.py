@@ -31,7 +31,9 @@ def pretraining_batches(
     """
     rng = np.random.default_rng(0)
     shape = (batch_size, length)
-    return [_batch(rng, config.vocab_size, shape, min(PREDICTIONS, length - 2)) for _ in range(count)]
+    return [
+        _batch(rng, config.vocab_size, shape, min(PREDICTIONS, length - 2)) for _ in range(count)
+    ]
 
 
 def _batch(rng: np.random.Generator, words: int, shape: tuple[int, int], predictions: int) -> Batch:

@@ -58,9 +58,7 @@ def build(case: Case) -> Contender:
     optimizer = optimization.create_optimizer(1e-4, 100_000, 100)
     batches = pretraining_batches(config, case.batch_size, case.length)
     renamed = {"input_ids": "input_word_ids", "segment_ids": "input_type_ids"}
-    stacked = {
-        renamed.get(name, name): [batch[name] for batch in batches] for name in batches[0]
-    }
+    stacked = {renamed.get(name, name): [batch[name] for batch in batches] for name in batches[0]}
     iterator = iter(tf.data.Dataset.from_tensor_slices(stacked).repeat().prefetch(2))
 
     @tf.function

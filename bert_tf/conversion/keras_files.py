@@ -1,10 +1,6 @@
 """Between checkpoints of the 2018 release and Keras model files, both ways, bit for bit."""
 
-import os
-import tempfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -12,11 +8,11 @@ import numpy as np
 from bert_tf.config import BertConfig
 from bert_tf.conversion import tf1
 from bert_tf.conversion.weight_map import named_variables, to_keras
+from bert_tf.files import replacing
 from bert_tf.modeling.encoder import build_encoder
 from bert_tf.modeling.heads import build_pretrainer
 
 KERAS_SUFFIX = ".keras"
-_BUNDLE_ENDINGS = (".data-00000-of-00001", ".index")
 _HEADS_PREFIX = "cls/"
 
 
@@ -47,9 +43,8 @@ def checkpoint_to_keras(config: BertConfig, checkpoint: str, output: Path) -> di
             f"A conversion must be whole, but {checkpoint} lacks {', '.join(report.initialized)}."
         )
     output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_name(f".partial-{output.name}")
-    model.save(partial)
-    os.replace(partial, output)
+    with replacing(output) as partial:
+        model.save(partial)
     return {name: variable.path for name, variable in named_variables(model).items()}
 
 
@@ -74,15 +69,5 @@ def keras_to_checkpoint(model_file: Path, output: str) -> dict[str, str]:
             f"{model_file} must be a Keras model file of this project, but cannot be read: {reason}"
         ) from None
     variables = named_variables(model)
-    write_checkpoint(output, {name: np.asarray(item) for name, item in variables.items()})
+    tf1.write_checkpoint(output, {name: np.asarray(item) for name, item in variables.items()})
     return {name: variable.path for name, variable in variables.items()}
-
-
-def write_checkpoint(prefix: str, tensors: Mapping[str, Any]) -> None:
-    """Writes a checkpoint beside its place and moves it there, the index last."""
-    directory = Path(prefix).parent
-    directory.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".saving-", dir=directory) as partial:
-        tf1.write_tensors(f"{partial}/model.ckpt", tensors)
-        for ending in _BUNDLE_ENDINGS:
-            os.replace(f"{partial}/model.ckpt{ending}", f"{prefix}{ending}")

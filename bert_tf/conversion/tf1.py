@@ -4,8 +4,11 @@ Files are TensorFlow's tensor bundles (`PREFIX.index`, `PREFIX.data-00000-of-000
 release's variable names, as TensorFlow 1's Saver writes and reads them.
 """
 
+import os
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -13,10 +16,13 @@ import numpy as np
 import tensorflow as tf
 
 from bert_tf.conversion.weight_map import named_variables
+from bert_tf.files import PARTIAL, sync
 
 ENCODER_PREFIX = "bert/"
 SLOT_SUFFIXES = ("/adam_m", "/adam_v")
 GLOBAL_STEP = "global_step"
+# In the order of writing: without its index, the data is no checkpoint.
+BUNDLE_ENDINGS = (".data-00000-of-00001", ".index")
 
 
 class CheckpointError(ValueError):
@@ -175,17 +181,26 @@ def load_weights(model: keras.Model, path: str) -> LoadReport:
     )
 
 
-def write_tensors(path: str, tensors: Mapping[str, Any]) -> None:
-    """Writes a checkpoint that TensorFlow 1's Saver can restore.
+def write_checkpoint(path: str, tensors: Mapping[str, Any]) -> None:
+    """Writes a checkpoint that TensorFlow 1's Saver can restore, whole or not at all.
 
     Args:
-        path: The prefix to write; not atomic (see `training.checkpoints` for that).
+        path: The prefix to write.
         tensors: Checkpoint name to array or tensor.
     """
+    target = Path(path)
+    partial = target.with_name(f"{PARTIAL}{target.name}")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
     names = sorted(tensors)
     tf.raw_ops.SaveV2(
-        prefix=path,
+        prefix=str(partial / target.name),
         tensor_names=names,
         shape_and_slices=[""] * len(names),
         tensors=[tf.convert_to_tensor(tensors[name]) for name in names],
     )
+    for ending in BUNDLE_ENDINGS:
+        sync(f"{partial / target.name}{ending}")
+        os.replace(f"{partial / target.name}{ending}", f"{path}{ending}")
+    sync(target.parent)
+    shutil.rmtree(partial, ignore_errors=True)

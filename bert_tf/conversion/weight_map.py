@@ -92,7 +92,7 @@ def named_variables(model: keras.Model) -> dict[str, Any]:
     """
     names: dict[str, Any] = {}
     strays: list[str] = []
-    for variable in model.trainable_variables + model.non_trainable_variables:
+    for variable in (*model.trainable_variables, *model.non_trainable_variables):
         if "seed_generator" in variable.path:
             continue
         name = to_checkpoint(variable.path)

@@ -15,6 +15,7 @@ from bert_tf.inputs.records import (
     RecordError,
     RecordSchema,
     find_record_files,
+    read_manifest,
     read_records,
     verify_count,
 )
@@ -69,9 +70,29 @@ def open_records(
     files = find_record_files(patterns)
     counts = tuple(verify_count(path) for path in files)
     source = RecordSource(tuple(files), counts, schema, limits)
+    _check_vocabulary(source)
     for path in files:
         _check_record(path, 0, next(read_records(path)), source)
     return source
+
+
+def _check_vocabulary(source: RecordSource) -> None:
+    """Compares what the manifests, where there are any, say of the vocabulary."""
+    manifests = {path: read_manifest(path) for path in source.files}
+    known = {path: manifest for path, manifest in manifests.items() if manifest is not None}
+    hashes = {manifest.vocab_sha256: path for path, manifest in known.items()}
+    if len(hashes) > 1:
+        raise RecordError(
+            "All records of a run must be made with one vocabulary, but these were not: "
+            f"{', '.join(sorted(hashes.values()))}. Make them anew, or name fewer."
+        )
+    limit = source.limits.get("input_ids")
+    for path, manifest in known.items():
+        if limit and manifest.vocab_size and manifest.vocab_size > limit:
+            raise RecordError(
+                f"{path} was made with a vocabulary of {manifest.vocab_size} entries, but the "
+                f"config's vocab_size is {limit}. Use the config that belongs to the vocabulary."
+            )
 
 
 def _check_record(path: str, index: int, record: bytes, source: RecordSource) -> None:

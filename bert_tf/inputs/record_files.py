@@ -21,6 +21,7 @@ from typing import IO, Any
 
 import google_crc32c
 
+from bert_tf.files import sync, write_text
 from bert_tf.inputs.record_schema import RecordError, RecordSchema
 
 _HEADER = struct.Struct("<QI")
@@ -112,8 +113,9 @@ class RecordWriter:
         os.replace(self._partial, self.path)
         if self._manifest is not None:
             manifest = dataclasses.replace(self._manifest, records=self.records, size=size)
-            _write_manifest(described, manifest)
-        _sync_directory(self.path.parent)
+            text = json.dumps(manifest.to_json(), indent=1, sort_keys=True) + "\n"
+            write_text(described, text)
+        sync(self.path.parent)
         self._file.close()
 
     def discard(self) -> None:
@@ -175,24 +177,6 @@ def _open_locked(partial: Path) -> IO[bytes]:
                 return file
         # Between our open and our lock the other writer gave this file its final name.
         file.close()
-
-
-def _write_manifest(path: Path, manifest: Manifest) -> None:
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump(manifest.to_json(), file, indent=1, sort_keys=True)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _masked_crc(data: bytes) -> bytes:

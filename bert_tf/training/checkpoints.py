@@ -5,7 +5,6 @@ global_step under the release's names, so that the 2018 code continues from it, 
 of the run under `bert_tf/`.
 """
 
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -16,11 +15,10 @@ from typing import Any
 import numpy as np
 
 from bert_tf.conversion import tf1
+from bert_tf.files import PARTIAL, write_text
 from bert_tf.training.reports import warn
 
 _NAME = re.compile(r"model\.ckpt-(\d+)\.(index|data-00000-of-00001)")
-_PARTIAL = ".saving-"
-_DATA, _INDEX = ".data-00000-of-00001", ".index"
 
 
 @dataclass(frozen=True)
@@ -53,8 +51,8 @@ class CheckpointStore:
 
     def clean(self) -> None:
         """Removes what a killed run left behind: unfinished saves and half checkpoints."""
-        for path in self.directory.glob(f"{_PARTIAL}*"):
-            path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
+        for path in self.directory.glob(f"{PARTIAL}*"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
         whole = set(self.steps())
         for path in self.directory.glob("model.ckpt-*"):
             match = _NAME.fullmatch(path.name)
@@ -73,23 +71,12 @@ class CheckpointStore:
         Returns:
             The checkpoint's prefix.
         """
-        partial = self.directory / f"{_PARTIAL}{step}"
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        tf1.write_tensors(str(partial / "model.ckpt"), tensors)
         prefix = self.prefix(step)
-        # The index comes last: without it, the data is no checkpoint.
-        for ending in (_DATA, _INDEX):
-            source = f"{partial / 'model.ckpt'}{ending}"
-            _sync(source)
-            os.replace(source, prefix + ending)
-        _sync(str(self.directory))
-        shutil.rmtree(partial, ignore_errors=True)
+        tf1.write_checkpoint(prefix, tensors)
         # Newer than the step of this run can only be what it found damaged when it resumed.
         steps = [old for old in self.steps() if old <= step][-self.keep :]
         for old in set(self.steps()).difference(steps):
-            # The index goes first, for the same reason.
-            for ending in (_INDEX, _DATA):
+            for ending in reversed(tf1.BUNDLE_ENDINGS):
                 Path(self.prefix(old) + ending).unlink(missing_ok=True)
         self._write_state()
         return prefix
@@ -139,20 +126,10 @@ class CheckpointStore:
         # The text form of CheckpointState, which TensorFlow 1 and 2 look for.
         lines = [f'model_checkpoint_path: "{names[-1]}"']
         lines += [f'all_model_checkpoint_paths: "{name}"' for name in names]
-        partial = self.directory / f"{_PARTIAL}state"
-        partial.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        os.replace(partial, self.directory / "checkpoint")
+        write_text(self.directory / "checkpoint", "".join(f"{line}\n" for line in lines))
 
 
 def _read_all(prefix: str) -> dict[str, np.ndarray]:
     reader = tf1.open_checkpoint(prefix)
     names = reader.get_variable_to_shape_map()
     return {name: tf1.read_tensor(reader, prefix, name) for name in names}
-
-
-def _sync(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -75,8 +75,8 @@ class Trainer(orbit.AbstractTrainer):
         first_bad = int(first_bad)
         if first_bad != _NO_STEP:
             raise TrainingError(
-                f"The loss or gradient of step {first_bad} is not finite; nothing was saved after it. "
-                "Try a lower --learning_rate, more --num_warmup_steps, or --precision=float32; "
+                f"The loss or gradient of step {first_bad} is not finite; nothing was saved after "
+                "it. Try a lower --learning_rate, more --num_warmup_steps, or --precision=float32; "
                 "the last checkpoint is whole and the next start resumes from it."
             )
         count = int(num_steps)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from bert_tf import files
+
 METRICS_FILE = "metrics.jsonl"
 CURVES_FILE = "curves.png"
 EVAL_RESULTS_FILE = "eval_results.txt"
@@ -84,7 +86,7 @@ class MetricsLog:
     def __init__(self, directory: Path, first_step: int) -> None:
         self.path = directory / METRICS_FILE
         rows = [row for row in read_metrics(self.path) if row["step"] <= first_step]
-        replace_file(self.path, "".join(json.dumps(row) + "\n" for row in rows))
+        files.write_text(self.path, "".join(json.dumps(row) + "\n" for row in rows))
 
     def append(self, step: int, metrics: Mapping[str, float]) -> None:
         """Adds a row."""
@@ -127,17 +129,10 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
     return rows
 
 
-def replace_file(path: Path, text: str) -> None:
-    """Writes a text file whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
-
-
 def write_eval_results(directory: Path, results: Mapping[str, object]) -> Path:
     """Writes `eval_results.txt` as the original does: sorted lines of `key = value`."""
     path = directory / EVAL_RESULTS_FILE
-    replace_file(path, "".join(f"{key} = {results[key]}\n" for key in sorted(results)))
+    files.write_text(path, "".join(f"{key} = {results[key]}\n" for key in sorted(results)))
     return path
 
 
@@ -172,7 +167,6 @@ def draw_curves(directory: Path) -> Path | None:
         if len(names) > 1:
             axes.legend(fontsize=8)
     path = directory / CURVES_FILE
-    partial = directory / f".{CURVES_FILE}.partial"
-    canvas.print_png(partial)
-    os.replace(partial, path)
+    with files.replacing(path) as partial:
+        canvas.print_png(partial)
     return path

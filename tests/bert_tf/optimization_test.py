@@ -60,9 +60,9 @@ def plain_update(rule, value, gradient, first, second, rate, done, decay):
 NAMES = ("bert/pooler/dense/kernel", "bert/pooler/dense/bias", "bert/embeddings/LayerNorm/gamma")
 
 
-def optimizer(rule: str, start, schedule=Schedule(1e-2, 100, 3)):
-    variables = {name: tf.Variable(value, tf.float32) for name, value in start.items()}
-    return variables, Optimizer(variables, rule, schedule)
+def optimizer(rule: str, start):
+    variables = {name: tf.Variable(value, dtype=tf.float32) for name, value in start.items()}
+    return variables, Optimizer(variables, rule, Schedule(1e-2, 100, 3))
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -72,7 +72,9 @@ def test_five_updates(rule, size):
     shapes = {NAMES[0]: [4, 3], NAMES[1]: [3], NAMES[2]: [5]}
     start = {name: draw.normal(size=shape).astype("float32") for name, shape in shapes.items()}
     variables, ours = optimizer(rule, start)
-    plain = {n: (v.astype("float64"), np.zeros(v.shape), np.zeros(v.shape)) for n, v in start.items()}
+    plain = {
+        n: (v.astype("float64"), np.zeros(v.shape), np.zeros(v.shape)) for n, v in start.items()
+    }
     for done in range(5):
         gradients = {n: (size * draw.normal(size=s)).astype("float32") for n, s in shapes.items()}
         ours.apply([tf.constant(g) for g in gradients.values()], tf.constant(done, tf.int64))
@@ -110,7 +112,9 @@ def test_repeated_ids_are_summed_before_they_are_squared():
 
 
 def test_an_unknown_rule_is_refused():
-    with pytest.raises(ValueError, match="optimizer must be one of adam, adamw, lamb, but is 'sgd'"):
+    with pytest.raises(
+        ValueError, match="optimizer must be one of adam, adamw, lamb, but is 'sgd'"
+    ):
         Optimizer({}, "sgd", Schedule(1.0, 1))
 
 

@@ -63,7 +63,9 @@ def test_calls_and_every_weight_matters(case):
     layer, given = case.make(), inputs(case)
     with tf.GradientTape() as tape:
         outputs = case.call(layer, given)
-        total = sum(tf.reduce_sum(tf.sin(tf.cast(out, tf.float32))) for out in tf.nest.flatten(outputs))
+        total = sum(
+            tf.reduce_sum(tf.sin(tf.cast(out, tf.float32))) for out in tf.nest.flatten(outputs)
+        )
     assert all(np.isfinite(value).all() for value in flat(outputs))
     assert layer.trainable_variables
     gradients = tape.gradient(total, [variable.value for variable in layer.trainable_variables])

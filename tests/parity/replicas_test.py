@@ -37,7 +37,9 @@ def check(one_device, folder, rows) -> None:
         f"{difference.max(1).argmax()}. Totals must be those of the global batch, gradients summed "
         "before they are clipped."
     )
-    left, right = (small.tensors(path / f"model.ckpt-{STEPS}") for path in (expected_folder, folder))
+    left, right = (
+        small.tensors(path / f"model.ckpt-{STEPS}") for path in (expected_folder, folder)
+    )
     for name in left:
         if name != "bert_tf/run":
             np.testing.assert_allclose(right[name], left[name], atol=1e-3, err_msg=name)

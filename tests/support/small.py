@@ -71,7 +71,7 @@ def started(chosen: RuntimeOptions) -> Iterator[Runtime]:
     """A started runtime whose dtype policy does not outlive it."""
     strategy = mirrored() if chosen.logical_cpus > 1 else None
     try:
-        with mock.patch.object(tf.distribute, "MirroredStrategy", lambda devices: strategy):
+        with mock.patch.object(tf.distribute, "MirroredStrategy", return_value=strategy):
             yield runtime.start(chosen)
     finally:
         keras.config.set_dtype_policy("float32")
@@ -106,7 +106,9 @@ def assert_same_bits(expected: str | Path, actual: str | Path) -> None:
     left, right = tensors(expected), tensors(actual)
     assert left.keys() == right.keys()
     different = [
-        name for name in left if np.asarray(left[name]).tobytes() != np.asarray(right[name]).tobytes()
+        name
+        for name in left
+        if np.asarray(left[name]).tobytes() != np.asarray(right[name]).tobytes()
     ]
     assert not different, f"{len(different)} of {len(left)} tensors differ: {different[:5]}"
 

@@ -40,7 +40,7 @@ def test_there_and_back_is_bit_identical(tmp_path):
 
 def test_a_checkpoint_without_heads_becomes_an_encoder(tmp_path):
     bare = {n: v for n, v in weights(small.CHECKPOINT).items() if n.startswith("bert/")}
-    tf1.write_tensors(str(tmp_path / "bare"), bare)
+    tf1.write_checkpoint(str(tmp_path / "bare"), bare)
     keras_files.checkpoint_to_keras(CONFIG, str(tmp_path / "bare"), tmp_path / "m.keras")
     model = keras.saving.load_model(tmp_path / "m.keras")
     assert type(model).__name__ == "BertEncoder"
@@ -50,7 +50,7 @@ def test_a_checkpoint_without_heads_becomes_an_encoder(tmp_path):
 def test_half_a_head_is_an_error_and_leaves_nothing(tmp_path):
     lacking = weights(small.CHECKPOINT)
     del lacking["cls/predictions/output_bias"]
-    tf1.write_tensors(str(tmp_path / "half"), lacking)
+    tf1.write_checkpoint(str(tmp_path / "half"), lacking)
     with pytest.raises(tf1.CheckpointError, match=r"whole, but .*half lacks cls/predictions/outp"):
         keras_files.checkpoint_to_keras(CONFIG, str(tmp_path / "half"), tmp_path / "m.keras")
     assert not list(tmp_path.glob("*.keras"))
@@ -72,8 +72,10 @@ def test_an_error_while_loading_changes_nothing(tmp_path):
     before = {name: variable.numpy() for name, variable in named_variables(model).items()}
     lacking = weights(small.CHECKPOINT)
     del lacking["bert/pooler/dense/bias"]
-    tf1.write_tensors(str(tmp_path / "lacks"), lacking)
-    with pytest.raises(tf1.CheckpointError, match=r"Missing in the checkpoint: bert/pooler/dense/b"):
+    tf1.write_checkpoint(str(tmp_path / "lacks"), lacking)
+    with pytest.raises(
+        tf1.CheckpointError, match=r"Missing in the checkpoint: bert/pooler/dense/b"
+    ):
         tf1.load_weights(model, str(tmp_path / "lacks"))
     assert_equal_bits(before, {n: v.numpy() for n, v in named_variables(model).items()})
 

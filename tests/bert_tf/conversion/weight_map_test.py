@@ -1,5 +1,7 @@
 """The table of names: both ways, whole names, each once."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from bert_tf.conversion.weight_map import TABLE, named_variables, to_checkpoint, to_keras
@@ -78,21 +80,15 @@ def test_the_pretrainers_names_are_pinned():
 
 
 def test_a_weight_without_a_name_is_an_error():
-    class Model:
-        trainable_variables = Linear(2, name="stray").variables
-        non_trainable_variables = ()
-
     layer = Linear(2, name="stray")
     layer.build((None, 3))
-    Model.trainable_variables = layer.variables
+    model = SimpleNamespace(trainable_variables=layer.variables, non_trainable_variables=[])
     with pytest.raises(ValueError, match=r"these have none or share one: stray/kernel, stray/bias"):
-        named_variables(Model())
+        named_variables(model)
 
 
 def test_two_weights_of_one_name_are_an_error():
-    class Model:
-        trainable_variables = heads.build_pretrainer(TINY, 1).trainable_variables * 2
-        non_trainable_variables = ()
-
+    twice = heads.build_pretrainer(TINY, 1).trainable_variables * 2
+    model = SimpleNamespace(trainable_variables=twice, non_trainable_variables=[])
     with pytest.raises(ValueError, match="share one: bert/embeddings/word_embeddings"):
-        named_variables(Model())
+        named_variables(model)

@@ -78,7 +78,8 @@ def test_parts_of_a_batch_add_up_to_the_whole(task, model, batch):
     totals = task.totals(batch)
     whole, sums = losses(task, model, batch, totals)
     parts = [
-        losses(task, model, {n: v[i : i + 1] for n, v in batch.items()}, totals) for i in range(SIZE)
+        losses(task, model, {n: v[i : i + 1] for n, v in batch.items()}, totals)
+        for i in range(SIZE)
     ]
     assert sum(loss for loss, _ in parts) == pytest.approx(whole, rel=1e-5)
     for name, value in sums.items():
@@ -93,9 +94,7 @@ def test_examples_without_weight_count_nothing(task, model, batch):
 
 
 def test_a_batch_without_predictions_has_a_finite_loss(task, model, batch):
-    loss, sums = losses(
-        task, model, {**batch, "masked_lm_weights": tf.zeros([SIZE, PREDICTIONS])}
-    )
+    loss, sums = losses(task, model, {**batch, "masked_lm_weights": tf.zeros([SIZE, PREDICTIONS])})
     assert np.isfinite(loss)
     assert sums["masked_lm_loss"] == 0.0
     metrics = task.metrics(sums)
@@ -129,4 +128,4 @@ def test_schema_and_limits(task):
 
 
 def test_the_table_of_tasks():
-    assert TASKS == {"pretraining": PretrainingTask}
+    assert dict(TASKS) == {"pretraining": PretrainingTask}

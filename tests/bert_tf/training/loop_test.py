@@ -38,7 +38,7 @@ def test_low_precision_follows_float32(tmp_path, precision):
 
 def test_evaluation_takes_the_newest_checkpoint_and_touches_no_unfinished_save(tmp_path):
     small.train(tmp_path, num_train_steps=2, num_warmup_steps=0)
-    unfinished = tmp_path / ".saving-3"  # of a training that runs beside
+    unfinished = tmp_path / ".partial-3"  # of a training that runs beside
     unfinished.mkdir()
     results = small.evaluate(tmp_path, max_eval_steps=2)
     assert results["global_step"] == 2

@@ -5,9 +5,11 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 
+from bert_tf.training.watch import Watch
 from tests.support import small
 
 # 196 records in batches of 16: the first epoch ends inside batch 12.
@@ -15,36 +17,35 @@ STEPS, EVERY = 15, 5
 RUN = {"num_train_steps": STEPS, "save_checkpoints_steps": EVERY, "num_warmup_steps": 3}
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """Raised in place of a kill."""
 
 
-def stop_after(monkeypatch, step: int) -> None:
-    """The run dies right after the checkpoint of `step` or, failing one, at its end."""
-    from bert_tf.training.watch import Watch
-
+@contextmanager
+def stop_after(monkeypatch, step: int):
+    """Runs inside die after the loop that reaches `step`."""
     before = Watch.after_loop
 
     def after_loop(self, metrics):
         before(self, metrics)
         if int(self._state.step.numpy()) >= step:
-            raise Stopped
+            raise StoppedError
 
-    monkeypatch.setattr(Watch, "after_loop", after_loop)
+    with monkeypatch.context() as patch:
+        patch.setattr(Watch, "after_loop", after_loop)
+        yield
 
 
 @pytest.mark.parametrize("shuffle", [True, False], ids=["shuffled", "file_order"])
-@pytest.mark.parametrize("changes", [{}], ids=["one_device"])
-def test_resumed_run_is_bit_identical(tmp_path, monkeypatch, capsys, shuffle, changes):
+def test_resumed_run_is_bit_identical(tmp_path, monkeypatch, capsys, shuffle):
     straight, stopped = tmp_path / "straight", tmp_path / "stopped"
-    rows = small.train(straight, shuffle=shuffle, **RUN, **changes)
+    rows = small.train(straight, shuffle=shuffle, **RUN)
     # Dies at step 12, resumes from 10, runs across the end of the epoch.
-    with monkeypatch.context() as patch, pytest.raises(Stopped):
-        stop_after(patch, 12)
-        small.train(stopped, shuffle=shuffle, **RUN, **changes)
+    with stop_after(monkeypatch, 12), pytest.raises(StoppedError):
+        small.train(stopped, shuffle=shuffle, **RUN)
     assert not (stopped / "model.ckpt-15.index").exists()
     capsys.readouterr()
-    again = small.train(stopped, shuffle=shuffle, **RUN, **changes)
+    again = small.train(stopped, shuffle=shuffle, **RUN)
     assert f"resumed from {stopped}/model.ckpt-10." in capsys.readouterr().out
     small.assert_same_bits(straight / f"model.ckpt-{STEPS}", stopped / f"model.ckpt-{STEPS}")
     # The metrics go on too: rows after step 10 of the dead run are replaced.
@@ -57,8 +58,7 @@ def test_resuming_over_two_replicas_with_accumulation(tmp_path, monkeypatch):
     changes = {"logical_cpus": 2, "gradient_accumulation_steps": 2}
     run = {"num_train_steps": 4, "save_checkpoints_steps": 2, "num_warmup_steps": 1}
     small.train(tmp_path / "straight", **run, **changes)
-    with monkeypatch.context() as patch, pytest.raises(Stopped):
-        stop_after(patch, 3)
+    with stop_after(monkeypatch, 3), pytest.raises(StoppedError):
         small.train(tmp_path / "stopped", **run, **changes)
     small.train(tmp_path / "stopped", **run, **changes)
     small.assert_same_bits(tmp_path / "straight/model.ckpt-4", tmp_path / "stopped/model.ckpt-4")

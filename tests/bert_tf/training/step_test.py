@@ -30,7 +30,14 @@ def test_rate_and_scale_are_exact(rate, dtype):
 
 
 def test_masks_differ_between_steps_replicas_sites_and_seeds():
-    masks = [mask(0, 0), mask(1, 0), mask(0, 1), mask(0, 0, site=1), mask(0, 0, seed=2), mask(0, 0, 1)]
+    masks = [
+        mask(0, 0),
+        mask(1, 0),
+        mask(0, 1),
+        mask(0, 0, site=1),
+        mask(0, 0, seed=2),
+        mask(0, 0, 1),
+    ]
     for left, right in itertools.combinations(masks, 2):
         assert 0.7 < (left == right).mean() < 0.93  # 0.82 expected of independent masks
 
@@ -66,7 +73,9 @@ def test_training_masks_differ_between_the_replicas(tmp_path):
         number = tf.distribute.get_replica_context().replica_id_in_sync_group
         return StatelessDropout(fold_seed(1, tf.constant(4), number))(tf.ones([256]), 0.5, 0)
 
-    first, second = strategy.experimental_local_results(tf.function(lambda: strategy.run(replica))())
+    first, second = strategy.experimental_local_results(
+        tf.function(lambda: strategy.run(replica))()
+    )
     assert 0.3 < (first.numpy() == second.numpy()).mean() < 0.7
 
 

@@ -1,0 +1,46 @@
+"""Files that appear under their names only when they are whole and on the disk."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+# A file of a killed run is overwritten by the next one, and easy to recognize.
+PARTIAL = ".partial-"
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yields a temporary name in the same directory; what is written there replaces `path`.
+
+    The name keeps the ending of `path`, since some writers choose their format by it. After an
+    exception the temporary file is removed and `path` is as it was.
+
+    Raises:
+        OSError: If the directory is not there or not writable.
+    """
+    target = Path(path)
+    partial = target.with_name(f"{PARTIAL}{target.name}")
+    try:
+        yield partial
+        sync(partial)
+        os.replace(partial, target)
+        sync(target.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Writes a UTF-8 file with the line ends of `text`, whole or not at all."""
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8", newline="\n")
+
+
+def sync(path: str | os.PathLike[str]) -> None:
+    """Brings a file, or the names in a directory, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
