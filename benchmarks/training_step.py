@@ -15,11 +15,10 @@ reached in this run.
 
 import argparse
 import os
-import statistics
-from dataclasses import dataclass
 
 from benchmarks.peers.batches import training_flops
-from benchmarks.peers.protocol import Case, Worker, add_case_arguments
+from benchmarks.peers.protocol import Case, add_case_arguments
+from benchmarks.turns import Options, Result, measure
 from bert_tf.config import named_config
 
 OURS = "bert_tf"
@@ -28,69 +27,6 @@ MODULES = {
     "model_garden": "benchmarks.peers.model_garden",
     "hugging_face": "benchmarks.peers.hugging_face",
 }
-
-
-@dataclass(frozen=True)
-class Options:
-    """What to measure, beside whom, and for how long.
-
-    Attributes:
-        case: What every contender trains.
-        peers: Keys of `MODULES`.
-        pythons: Interpreter by contender, where it is not the benchmark's own.
-        rounds: Turns of each contender.
-        seconds: Length of a turn; at least one step.
-    """
-
-    case: Case
-    peers: tuple[str, ...]
-    pythons: dict[str, str]
-    rounds: int
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Result:
-    """Sequences a second, turn by turn, and the matrix peak in operations a second."""
-
-    speeds: dict[str, list[float]]
-    peak: float
-
-    def ratio(self, peer: str) -> float:
-        """How many times faster ours is: median over rounds."""
-        pairs = zip(self.speeds[OURS], self.speeds[peer], strict=True)
-        return statistics.median(ours / theirs for ours, theirs in pairs)
-
-
-def measure(options: Options) -> Result:
-    """Starts the contenders and lets them take turns."""
-    names = (OURS, *options.peers)
-    workers: dict[str, Worker] = {}
-    try:
-        for name in names:  # One after another: building is not measured, but disturbs.
-            python = options.pythons.get(name)
-            extra = {"python": python} if python else {}
-            workers[name] = Worker(MODULES[name], options.case, **extra)
-            ready = workers[name].ready
-            print(
-                f"{name:14} {ready['versions']}; first loss {ready['first_loss']:.4f}", flush=True
-            )
-        counts = {
-            name: max(1, round(options.seconds / worker.go(1)["seconds"]))
-            for name, worker in workers.items()
-        }
-        speeds: dict[str, list[float]] = {name: [] for name in names}
-        peak = 0.0
-        for number in range(options.rounds):
-            # The order turns around every round, so that no one always follows the same other.
-            for name in names if number % 2 == 0 else reversed(names):
-                seconds = workers[name].go(counts[name])["seconds"]
-                speeds[name].append(options.case.batch_size / seconds)
-                peak = max(peak, workers[name].peak())
-    finally:
-        for worker in workers.values():
-            worker.close()
-    return Result(speeds, peak)
 
 
 def report(options: Options, result: Result) -> None:
@@ -102,11 +38,11 @@ def report(options: Options, result: Result) -> None:
         f"{case.threads} threads, {options.rounds} rounds, load average {os.getloadavg()[0]:.1f}, "
         f"matrix peak {result.peak / 1e9:.0f} GFLOP/s"
     )
-    for name, speeds in result.speeds.items():
-        speed = statistics.median(speeds)
+    for name in result.speeds:
+        speed = result.median(name)
         line = f"{name:14} {speed:8.2f} sequences/s  {speed * flops / result.peak:4.0%} of the peak"
         if name != OURS:
-            line += f"  ours is {result.ratio(name):.2f}x as fast"
+            line += f"  ours is {result.ratio(OURS, name):.2f}x as fast"
         print(line)
 
 
@@ -130,7 +66,8 @@ def parse(arguments: list[str] | None = None) -> Options:
     flags = parser.parse_args(arguments)
     case = Case(flags.model, flags.batch_size, flags.length, flags.precision, flags.threads)
     pythons = dict(item.split("=", 1) for item in flags.python)
-    return Options(case, tuple(flags.peers), pythons, flags.rounds, flags.seconds)
+    modules = {name: MODULES[name] for name in (OURS, *flags.peers)}
+    return Options(case, modules, pythons, flags.rounds, flags.seconds)
 
 
 def main() -> None:

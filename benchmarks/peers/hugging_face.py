@@ -76,7 +76,7 @@ def build(case: Case) -> Contender:
     return Contender(
         steps=steps,
         matrix_product=lambda: left @ right,
-        matrix_size=MATRIX_SIZE,
+        matrix_flops=2.0 * MATRIX_SIZE**3,
         versions=f"transformers {transformers.__version__}, torch {torch.__version__}",
     )
 

@@ -1,7 +1,12 @@
 """bert_tf: the trainer that `run_pretraining` runs, reading records from a file."""
 
+# ruff: noqa: E402
 import tempfile
 from pathlib import Path
+
+from bert_tf.memory import keep_freed_memory
+
+keep_freed_memory()  # before TensorFlow is imported, as the commands do
 
 import keras
 import tensorflow as tf
@@ -48,7 +53,7 @@ def build(case: Case) -> Contender:
     return Contender(
         steps=lambda count: trainer.train(tf.constant(count))["loss"],
         matrix_product=tensorflow_setup.matrix_product(case, MATRIX_SIZE),
-        matrix_size=MATRIX_SIZE,
+        matrix_flops=2.0 * MATRIX_SIZE**3,
         versions=f"tensorflow {tf.__version__}, keras {keras.__version__}",
     )
 

@@ -9,12 +9,13 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-WARM_UP_STEPS = 3
+WARM_UP_STEPS = 2
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Case:
         length: Tokens of a sequence.
         precision: float32 or bfloat16.
         threads: Processor threads of the contender.
+        device: cpu or gpu.
+        compiled: Whether a contender that can run with or without its compiler uses it.
     """
 
     model: str
@@ -34,6 +37,8 @@ class Case:
     length: int
     precision: str
     threads: int
+    device: str = "cpu"
+    compiled: bool = True
 
 
 @dataclass(frozen=True)
@@ -42,14 +47,14 @@ class Contender:
 
     Attributes:
         steps: Runs a number of steps to their end; returns the last loss.
-        matrix_product: Runs the product of two square matrices of `matrix_size`.
-        matrix_size: Rows and columns.
+        matrix_product: Multiplies large matrices, to see what the device can do.
+        matrix_flops: Floating-point operations of one call of it.
         versions: Packages and versions, for the report.
     """
 
     steps: Callable[[int], float]
     matrix_product: Callable[[], object]
-    matrix_size: int
+    matrix_flops: float
     versions: str
 
 
@@ -75,8 +80,7 @@ def serve(build: Callable[[Case], Contender]) -> None:
         started = time.perf_counter()
         if order == "peak":
             contender.matrix_product()
-            operations = 2.0 * contender.matrix_size**3
-            answer(flops=operations / (time.perf_counter() - started))
+            answer(flops=contender.matrix_flops / (time.perf_counter() - started))
         else:
             loss = contender.steps(int(count[0]))
             answer(seconds=(time.perf_counter() - started) / int(count[0]), loss=loss)
@@ -93,14 +97,21 @@ class Worker:
 
     def __init__(self, module: str, case: Case, python: str = sys.executable) -> None:
         self.module = module
-        environment = {**os.environ, "OMP_NUM_THREADS": str(case.threads)}
+        # A file, not a pipe: nobody empties a pipe while the contender works.
+        self._errors = tempfile.TemporaryFile("w+")
+        quiet = {
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "OMP_WAIT_POLICY": "PASSIVE",  # or idle threads take turns that are not theirs
+            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # or the first takes the whole GPU
+        }
+        environment = {**quiet, **os.environ, "OMP_NUM_THREADS": str(case.threads)}
         self._process = subprocess.Popen(
             [python, "-m", module, json.dumps(asdict(case))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE if not environment.get("BENCHMARK_VERBOSE") else None,
+            stderr=self._errors,
             text=True,
-            env={"TF_CPP_MIN_LOG_LEVEL": "3", "OMP_WAIT_POLICY": "PASSIVE", **environment},
+            env=environment,
         )
         self.ready = self._answer()
 
@@ -115,18 +126,18 @@ class Worker:
     def close(self) -> None:
         """Ends the process."""
         self._process.communicate()
+        self._errors.close()
 
     def _ask(self, order: str) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{order}\n")
-        self._process.stdin.flush()
+        print(order, file=self._process.stdin, flush=True)
         return self._answer()
 
     def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
+        line = self._process.stdout.readline() if self._process.stdout else ""
         if not line:
-            errors = (self._process.communicate()[1] or "").strip().splitlines()
+            self._process.wait()
+            self._errors.seek(0)
+            errors = self._errors.read().strip().splitlines()
             raise RuntimeError(
                 f"The contender {self.module} ended early: {errors[-1] if errors else 'no word'}. "
                 "pip install -r benchmarks/requirements.txt installs what the contenders need."

@@ -79,7 +79,7 @@ class SelfAttention(keras.layers.Layer):
         fused = ops.matmul(merge_rows(x), kernel) + offset  # [B*T, 3H]
         fused = ops.reshape(fused, (batch, length, 3, self.num_heads, self.head_size))
         fused = ops.transpose(fused, (2, 0, 3, 1, 4))  # [3, B, N, T, D]
-        query, key, value = fused[0], fused[1], fused[2]
+        query, key, value = ops.unstack(fused, 3)  # slices would cost a padded gradient each
         query = query * (1.0 / math.sqrt(self.head_size))
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) + bias  # [B, N, T, T]
         site = first_site + ATTENTION_PROBS

@@ -1,0 +1,104 @@
+"""Hand-written gradients against automatic differentiation of the plain formulas."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bert_tf.modeling import kernels
+
+RNG = np.random.default_rng(0)
+IDS = np.array([3, 0, 3, 3, 6], np.int32)  # one id thrice, some never
+# Rounding of the dtype times the few operations in a row.
+TOLERANCE = {"float32": 2e-6, "bfloat16": 3e-2}
+
+
+def plain_gelu(x: tf.Tensor) -> tf.Tensor:
+    return 0.5 * x * (1.0 + tf.tanh(np.sqrt(2.0 / np.pi) * (x + 0.044715 * x**3)))
+
+
+def plain_layer_norm(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
+    mean, variance = tf.nn.moments(x, axes=[-1], keepdims=True)
+    return (x - mean) / tf.sqrt(variance + 1e-12) * gamma + beta
+
+
+def normal(*shape: int) -> np.ndarray[Any, Any]:
+    return RNG.normal(size=shape)
+
+
+# Name: (ours, the plain formula, arguments).
+CASES: dict[str, tuple[Callable[..., Any], Callable[..., Any], list[Any]]] = {
+    "gelu_tanh": (kernels.gelu_tanh, plain_gelu, [3.0 * normal(4, 50)]),
+    "layer_norm": (
+        kernels.layer_norm,
+        plain_layer_norm,
+        [2.0 + normal(2, 5, 16), normal(16), normal(16)],
+    ),
+    "lookup": (
+        lambda table: kernels.lookup(table, tf.constant(IDS)),
+        lambda table: tf.matmul(tf.one_hot(IDS, 7, dtype=table.dtype), table),
+        [normal(7, 4)],
+    ),
+    "project_on_rows": (
+        kernels.project_on_rows,
+        lambda x, table: tf.matmul(x, table, transpose_b=True),
+        [normal(5, 8), normal(7, 8)],
+    ),
+}
+# The layer norm's parameters are float32 beside an input of any dtype.
+KEPT_FLOAT32 = {"layer_norm": (1, 2)}
+
+
+def value_and_gradients(function: Callable[..., Any], arguments: list[Any]) -> list[Any]:
+    """The value and the gradients of a sum that weights every element differently."""
+    with tf.GradientTape() as tape:
+        tape.watch(arguments)
+        value = function(*arguments)
+        wide = tf.cast(value, tf.float64)
+        weights = tf.reshape(tf.linspace(-1.0, 1.0, tf.size(value)), tf.shape(value))
+        total = tf.reduce_sum(wide * tf.cast(weights, tf.float64))
+    return [value, *tape.gradient(total, arguments)]
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", CASES)
+def test_value_and_gradients_equal_plain_formula(name: str, dtype: str, compiled: bool) -> None:
+    ours, plain, arrays = CASES[name]
+    kept = KEPT_FLOAT32.get(name, ())
+    arguments = [
+        tf.cast(array, "float32" if index in kept else dtype) for index, array in enumerate(arrays)
+    ]
+    run = tf.function(lambda *inputs: value_and_gradients(ours, list(inputs)), jit_compile=compiled)
+    expected = value_and_gradients(plain, [tf.cast(argument, tf.float64) for argument in arguments])
+    for got, wanted in zip(run(*arguments), expected, strict=True):
+        scale = np.max(np.abs(wanted))
+        np.testing.assert_allclose(
+            tf.cast(got, tf.float64) / scale, wanted / scale, atol=TOLERANCE[dtype]
+        )
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_dtype_is_kept(name: str) -> None:
+    ours, _, arrays = CASES[name]
+    kept = KEPT_FLOAT32.get(name, ())
+    arguments = [
+        tf.cast(array, "float32" if index in kept else "bfloat16")
+        for index, array in enumerate(arrays)
+    ]
+    value, *gradients = value_and_gradients(ours, arguments)
+    assert value.dtype == tf.bfloat16
+    assert [gradient.dtype for gradient in gradients] == [a.dtype for a in arguments]
+
+
+def test_repeated_ids_are_summed_in_float32() -> None:
+    # 4096 ones in bfloat16 stop at 256, where 256 + 1 rounds back to 256.
+    table = tf.ones([3, 2], tf.bfloat16)
+    ids = tf.zeros([4096], tf.int32)
+    with tf.GradientTape() as tape:
+        tape.watch(table)
+        total = tf.reduce_sum(tf.cast(kernels.lookup(table, ids), tf.float32))
+    gradient = tf.cast(tape.gradient(total, table), tf.float32).numpy()
+    np.testing.assert_array_equal(gradient, [[4096.0, 4096.0], [0.0, 0.0], [0.0, 0.0]])
