@@ -5,7 +5,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-
 # A file of a killed run is overwritten by the next one, and easy to recognize.
 PARTIAL = ".partial-"
 

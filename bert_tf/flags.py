@@ -4,6 +4,7 @@ Nothing is defined on import, so that several commands can be imported side by s
 `launch`, which defines their flags, parses them, and turns foreseen errors into one line.
 """
 
+# ruff: noqa: E402
 import os
 import sys
 from collections.abc import Callable
@@ -11,8 +12,12 @@ from pathlib import Path
 
 from absl import app, flags, logging
 
-# Before TensorFlow is imported below: its start-up notes would bury a command's own lines.
+from bert_tf.memory import keep_freed_memory
+
+# Both before TensorFlow is imported below: its start-up notes would bury a command's own lines,
+# and its threads allocate as the C library is set when they start.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+keep_freed_memory()
 
 from bert_tf.config import BertConfig
 from bert_tf.optimization import RULES
@@ -32,11 +37,14 @@ def launch(define: Callable[[], None], main: Callable[[], None]) -> None:
     """
 
     def guarded(arguments: list[str]) -> None:
-        if len(arguments) > 1:
-            raise app.UsageError(f"Unknown arguments: {' '.join(arguments[1:])}")
         if not FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)
         try:
+            if len(arguments) > 1:
+                raise ValueError(
+                    f"These arguments belong to no flag: {' '.join(arguments[1:])}. Write "
+                    "--flag=value; switches take --name and --noname."
+                )
             main()
         except (ValueError, OSError, RuntimeError, MissingTokenError) as error:
             if os.environ.get("BERT_TF_TRACEBACK"):

@@ -2,9 +2,11 @@
 
 import contextlib
 import ctypes
+import os
 
 # Parameters of mallopt, from glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
+_FEW_CORES = 8  # on more of them, threads would queue at a single arena
 
 
 def keep_freed_memory() -> None:
@@ -19,4 +21,5 @@ def keep_freed_memory() -> None:
         library = ctypes.CDLL(None)
         library.mallopt(_MMAP_MAX, 0)
         library.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
-        library.mallopt(_ARENA_MAX, 1)
+        if (os.cpu_count() or 1) <= _FEW_CORES:
+            library.mallopt(_ARENA_MAX, 1)

@@ -24,6 +24,7 @@ LEVEL_0 = ("bert_tf.config", "bert_tf.tokenization", "bert_tf.optimization")
 MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "bert_tf.unicode_rules": (),  # a part of the tokenizer
     "bert_tf.files": (),  # below level 0: whoever writes a file writes it whole
+    "bert_tf.memory": (),
     "bert_tf.config": ("bert_tf.files",),
     "bert_tf.tokenization": ("bert_tf.unicode_rules",),
     "bert_tf.optimization": (),
@@ -48,6 +49,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     # Flag groups stand between the commands and all that a command may start.
     "bert_tf.flags": (
         *LEVEL_0,
+        "bert_tf.memory",
         "bert_tf.modeling",
         "bert_tf.inputs",
         "bert_tf.conversion",

@@ -448,7 +448,11 @@ CASES = (
         lambda w: {"learning_rat": 1},
         r"Unknown command line flag 'learning_rat'. Did you mean: learning_rate",
     ),
-    Case("an argument that is no flag", lambda w: {"": "train"}, r"Unknown arguments: train"),
+    Case(
+        "an argument that is no flag",
+        lambda w: {"": "train"},
+        r"These arguments belong to no flag: train\. Write --flag=value",
+    ),
     Case(
         "an optimizer that does not exist",
         lambda w: {"optimizer": "sgd"},

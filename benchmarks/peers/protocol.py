@@ -98,7 +98,7 @@ class Worker:
     def __init__(self, module: str, case: Case, python: str = sys.executable) -> None:
         self.module = module
         # A file, not a pipe: nobody empties a pipe while the contender works.
-        self._errors = tempfile.TemporaryFile("w+")
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed by `close`)
         quiet = {
             "TF_CPP_MIN_LOG_LEVEL": "3",
             "OMP_WAIT_POLICY": "PASSIVE",  # or idle threads take turns that are not theirs

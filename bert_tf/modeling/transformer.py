@@ -8,7 +8,7 @@ product) is fused in the computation, not in the variables.
 """
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import keras
 from keras import ops
@@ -145,7 +145,8 @@ class TransformerBlock(keras.layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...], *_: Any) -> None:
         """Creates the sublayers."""
-        width, policy, spread = input_shape[-1], self.dtype_policy, self.initializer_range
+        width = cast(int, input_shape[-1])
+        policy, spread = self.dtype_policy, self.initializer_range
 
         def linear(name: str, units: int) -> Linear:
             return Linear(units, spread, fold_seed(self.seed, name), name=name, dtype=policy)

@@ -38,8 +38,9 @@ class StatelessDropout:
         if threshold == 0:
             return x
         size = tf.size(x)
+        seed = tf.stack([self.seed[0] + site, self.seed[1]])
         words = tf.random.stateless_uniform(
-            [(size + 1) // 2], self.seed + [site, 0], minval=None, maxval=None, dtype=tf.uint32
+            [(size + 1) // 2], seed, minval=None, maxval=None, dtype=tf.uint32
         )
         bits = tf.reshape(tf.bitcast(words, tf.uint16), [-1])[:size]
         keep = tf.reshape(bits, tf.shape(x)) >= tf.constant(threshold, tf.uint16)
