@@ -92,6 +92,11 @@ def wait_for(process: int, happened: Callable[[], bool]) -> int | None:
     return None
 
 
+def log_tail(directory: Path) -> str:
+    """The last of what the lives of a run said."""
+    return Path(f"{directory}.log").read_text(encoding="utf-8")[-3000:]
+
+
 def changed_at(directory: Path) -> int:
     """When something was last made, renamed or removed in a folder; 0 where there is none."""
     return directory.stat().st_mtime_ns if directory.exists() else 0
@@ -163,7 +168,7 @@ class Killer:
             if status == 0:
                 return
             if status != -signal.SIGKILL:
-                raise SystemExit(f"A life ended by itself with {status}; see {directory}.log")
+                raise SystemExit(f"A life ended by itself with {status}:\n{log_tail(directory)}")
             self.kills += 1
             torn = partial_files(directory)
             hit = "saving" if torn else ("start-up" if aim == "start-up" else "training")
@@ -194,7 +199,7 @@ class Killer:
     def _finish(self, process: int, directory: Path) -> None:
         status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
         if status:
-            raise SystemExit(f"A run ended with {status}; see {directory}.log")
+            raise SystemExit(f"A run ended with {status}:\n{log_tail(directory)}")
 
 
 def compare(expected: Path, actual: Path, steps: int) -> list[str]:
