@@ -101,6 +101,7 @@ class Worker:
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed by `close`)
         quiet = {
             "TF_CPP_MIN_LOG_LEVEL": "3",
+            "TF_ENABLE_ONEDNN_OPTS": "1",  # off on some CPUs, and faster there too
             "OMP_WAIT_POLICY": "PASSIVE",  # or idle threads take turns that are not theirs
             "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # or the first takes the whole GPU
         }

@@ -35,18 +35,20 @@ def gelu_tanh(x: Tensor) -> Tensor:
 
     Source: `gelu` of the original's modeling.py; arXiv 1606.08415, section 2.
     """
-    return _gelu_tanh(x)
+    return _gelu_tanh(ops.convert_to_tensor(x))
 
 
 @ops.custom_gradient
 def _gelu_tanh(x: Tensor) -> tuple[Tensor, Callable[..., Tensor]]:
-    square = ops.square(x)
-    gate = ops.sigmoid(x * (square * (_GELU_SCALE * GELU_CUBIC) + _GELU_SCALE))
+    # Beyond 12 the gate is 0 or 1 in every precision, and float16 overflows at the square of 256.
+    bounded = ops.clip(x, -12.0, 12.0) if x.dtype == "float16" else x
+    square = ops.square(bounded)
+    gate = ops.sigmoid(bounded * (square * (_GELU_SCALE * GELU_CUBIC) + _GELU_SCALE))
 
     def grad(*args: Tensor, upstream: Tensor = None) -> Tensor:
         (upstream,) = args or (upstream,)
         slope = square * (3.0 * _GELU_SCALE * GELU_CUBIC) + _GELU_SCALE
-        return upstream * gate * (1.0 + x * slope * (1.0 - gate))
+        return upstream * gate * (1.0 + bounded * slope * (1.0 - gate))
 
     return x * gate, grad
 
@@ -84,6 +86,7 @@ def layer_norm(x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
     Source: `layer_norm` of the original's modeling.py; arXiv 1607.06450.
     """
     dtype = x.dtype
+    gamma, beta = ops.convert_to_tensor(gamma), ops.convert_to_tensor(beta)
     return ops.cast(_layer_norm(ops.cast(x, "float32"), gamma, beta), dtype)
 
 
@@ -132,11 +135,11 @@ def lookup(table: Tensor, ids: Tensor) -> Tensor:
 
         return ops.take(table, ids, axis=0), grad
 
-    return rows(table)
+    # As a tensor: custom gradients treat variables among their arguments apart.
+    return rows(ops.convert_to_tensor(table))
 
 
-@ops.custom_gradient
-def project_on_rows(x: Tensor, table: Tensor) -> tuple[Tensor, Callable[..., Any]]:
+def project_on_rows(x: Tensor, table: Tensor) -> Tensor:
     """x @ table^T without a transposed copy of the table, forwards or backwards.
 
     Args:
@@ -146,6 +149,11 @@ def project_on_rows(x: Tensor, table: Tensor) -> tuple[Tensor, Callable[..., Any
     Returns:
         [N, V].
     """
+    return _project_on_rows(x, ops.convert_to_tensor(table))
+
+
+@ops.custom_gradient
+def _project_on_rows(x: Tensor, table: Tensor) -> tuple[Tensor, Callable[..., Any]]:
 
     def grad(*args: Tensor, upstream: Tensor = None) -> tuple[Tensor, Tensor]:
         (upstream,) = args or (upstream,)

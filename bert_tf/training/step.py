@@ -44,8 +44,9 @@ class StatelessDropout:
         )
         bits = tf.reshape(tf.bitcast(words, tf.uint16), [-1])[:size]
         keep = tf.reshape(bits, tf.shape(x)) >= tf.constant(threshold, tf.uint16)
+        # A cast and a product: `where` with scalars takes TensorFlow's slow broadcasting path.
         scale = tf.cast(2**_BITS / (2**_BITS - threshold), x.dtype)
-        return x * tf.where(keep, scale, tf.zeros([], x.dtype))
+        return x * (tf.cast(keep, x.dtype) * scale)
 
 
 def fold_seed(seed: int, *numbers: tf.Tensor) -> tf.Tensor:
