@@ -36,6 +36,8 @@ def main() -> None:
         options.runtime.seed,
     )
     started = runtime.start(options.runtime)
+    if flags.FLAGS.do_eval:  # Better refused now than after the training.
+        options.check_evaluation(started.replicas)
     if flags.FLAGS.do_train:
         loop.train(task, started, options)
     if flags.FLAGS.do_eval:

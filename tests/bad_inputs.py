@@ -340,8 +340,8 @@ CASES = (
     ),
     Case(
         "a batch larger than the data",
-        lambda w: {"train_batch_size": 256},
-        r"A training batch takes 256 records .* but the input holds only 196\. Lower",
+        lambda w: {"train_batch_size": 256, "shuffle": False},
+        r"Without shuffling, a training batch takes 256 records .* holds only 196\. Lower",
     ),
     Case(
         "a batch that replicas and accumulation do not divide",
@@ -350,7 +350,7 @@ CASES = (
     ),
     Case(
         "an evaluation batch that replicas do not divide",
-        lambda w: {"eval_batch_size": 7, "logical_cpus": 2},
+        lambda w: {"eval_batch_size": 7, "logical_cpus": 2, "do_eval": True},
         r"--eval_batch_size is 7, which does not divide evenly among 2 replicas",
     ),
     Case(
@@ -484,6 +484,21 @@ CASES = (
         r"--output_dir=.*out cannot be made: .*Not a directory",
     ),
     Case(
+        "--output_dir in a bucket",
+        lambda w: {"output_dir": "gs://bucket/model"},
+        r"--output_dir must name a directory on this machine .* but is gs://bucket/model\. Mount",
+    ),
+    Case(
+        "--input_file in a bucket",
+        lambda w: {"input_file": f"{w.records},gs://bucket/*.tfrecord"},
+        r"--input_file must name files on this machine .*gs://bucket/\*\.tfrecord\. Mount",
+    ),
+    Case(
+        "a negative seed",
+        lambda w: {"seed": -1},
+        r"--seed must be in \[0, 2\*\*32\), but is -1\. Use another",
+    ),
+    Case(
         "weights that are not finite",
         _infinite,
         r"The loss or gradient of step 0 is not finite; .* Try a lower --learning_rate",
@@ -496,8 +511,8 @@ CASES = (
     ),
     Case(
         "a vocabulary of another size",
-        lambda w: {"vocab_file": w.text("v.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nsea\n")},
-        r"it holds 6 tokens and the config says vocab_size = 484\. Use the --vocab_file",
+        lambda w: {"vocab_file": w.text("v.txt", small.VOCAB.read_text("utf-8") + "more\n")},
+        r"it holds 485 tokens and the config says vocab_size = 484\. Use the --vocab_file",
         "fill_mask",
     ),
     Case(

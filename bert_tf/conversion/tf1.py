@@ -184,6 +184,8 @@ def load_weights(model: keras.Model, path: str) -> LoadReport:
 def write_checkpoint(path: str, tensors: Mapping[str, Any]) -> None:
     """Writes a checkpoint that TensorFlow 1's Saver can restore, whole or not at all.
 
+    One that has the name already loses its index first: old and new data never mix.
+
     Args:
         path: The prefix to write.
         tensors: Checkpoint name to array or tensor.
@@ -193,14 +195,24 @@ def write_checkpoint(path: str, tensors: Mapping[str, Any]) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     names = sorted(tensors)
-    tf.raw_ops.SaveV2(
-        prefix=str(partial / target.name),
-        tensor_names=names,
-        shape_and_slices=[""] * len(names),
-        tensors=[tf.convert_to_tensor(tensors[name]) for name in names],
-    )
-    for ending in BUNDLE_ENDINGS:
-        sync(f"{partial / target.name}{ending}")
-        os.replace(f"{partial / target.name}{ending}", f"{path}{ending}")
-    sync(target.parent)
-    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        tf.raw_ops.SaveV2(
+            prefix=str(partial / target.name),
+            tensor_names=names,
+            shape_and_slices=[""] * len(names),
+            tensors=[tf.convert_to_tensor(tensors[name]) for name in names],
+        )
+        for ending in BUNDLE_ENDINGS:
+            sync(f"{partial / target.name}{ending}")
+        _remove_index(f"{path}{BUNDLE_ENDINGS[-1]}")
+        for ending in BUNDLE_ENDINGS:
+            os.replace(f"{partial / target.name}{ending}", f"{path}{ending}")
+        sync(target.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _remove_index(path: str) -> None:
+    if os.path.exists(path):
+        os.unlink(path)
+        sync(os.path.dirname(path) or ".")

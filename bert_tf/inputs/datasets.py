@@ -5,8 +5,10 @@ run with the same files, seed and batch size, and a pipeline can start at any `s
 records before they are parsed. Every worker walks the same global batches and parses its share.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -52,6 +54,13 @@ class RecordSource:
         """Number of records."""
         return sum(self.counts)
 
+    def fingerprint(self) -> str:
+        """Says which records these are: names and counts of the files, in order, as a digest."""
+        files = zip(self.files, self.counts, strict=True)
+        text = "".join(f"{Path(path).name}\t{count}\n" for path, count in files)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+        return f"{digest} ({self.size} in {len(self.files)} files)"
+
 
 def open_records(
     patterns: str | Sequence[str], schema: RecordSchema, limits: Mapping[str, int]
@@ -80,7 +89,9 @@ def _check_vocabulary(source: RecordSource) -> None:
     """Compares what the manifests, where there are any, say of the vocabulary."""
     manifests = {path: read_manifest(path) for path in source.files}
     known = {path: manifest for path, manifest in manifests.items() if manifest is not None}
-    hashes = {manifest.vocab_sha256: path for path, manifest in known.items()}
+    hashes = {
+        manifest.vocab_sha256: path for path, manifest in known.items() if manifest.vocab_sha256
+    }
     if len(hashes) > 1:
         raise RecordError(
             "All records of a run must be made with one vocabulary, but these were not: "
@@ -161,14 +172,15 @@ def training_batches(
         first_batch: Number of the batch to begin with.
 
     Raises:
-        RecordError: If there are fewer records than a batch needs.
+        RecordError: If there are fewer records than a batch needs, without shuffling.
     """
-    if source.size < batch_size:
-        raise RecordError(
-            f"A training batch takes {batch_size} records (--train_batch_size), but the input "
-            f"holds only {source.size}. Lower the batch size or make more records."
-        )
     if not shuffle:
+        if source.size < batch_size:
+            raise RecordError(
+                f"Without shuffling, a training batch takes {batch_size} records "
+                f"(--train_batch_size) from one epoch, but the input holds only {source.size}. "
+                "Lower the batch size, make more records, or shuffle."
+            )
         in_epoch = source.size // batch_size
         records = tf.data.TFRecordDataset(list(source.files))
         batches = records.take(in_epoch * batch_size).batch(batch_size, drop_remainder=True)

@@ -28,7 +28,8 @@ def fill_mask(
 
     Args:
         model: A pretrainer.
-        tokenizer: Of the model's vocabulary.
+        tokenizer: Of the model's vocabulary. Ids that it lacks are never candidates: some released
+            tables are padded with rows beyond the vocabulary.
         sentence: Text with one [MASK] or more.
         top_k: Candidates for each.
 
@@ -37,7 +38,7 @@ def fill_mask(
 
     Raises:
         ValueError: If there is no [MASK], the sentence is longer than the model's positions, or
-            the vocabulary is not the model's.
+            the vocabulary is larger than the model's.
     """
     arguments = model.encoder.get_config()
     vocab = _checked_vocab(tokenizer, arguments["vocab_size"])
@@ -61,10 +62,12 @@ def fill_mask(
             "masked_lm_positions": np.array([positions], "int32"),
         }
     )
-    probabilities = ops.convert_to_numpy(ops.softmax(outputs["mlm_logits"][0], axis=-1))  # [P, V]
+    logits = ops.convert_to_numpy(outputs["mlm_logits"][0])[:, sorted(tokenizer.inv_vocab)]
+    tokens = [token for _, token in sorted(tokenizer.inv_vocab.items())]
+    probabilities = ops.convert_to_numpy(ops.softmax(logits, axis=-1))  # [P, len(tokens)]
     best = np.argsort(-probabilities, axis=-1, kind="stable")[:, :top_k]
     return [
-        [Candidate(tokenizer.inv_vocab[int(index)], float(row[index])) for index in indices]
+        [Candidate(tokens[index], float(row[index])) for index in indices]
         for row, indices in zip(probabilities, best, strict=True)
     ]
 
@@ -74,9 +77,10 @@ def _checked_vocab(tokenizer: FullTokenizer, size: int) -> Mapping[str, int]:
     missing = [token for token in ("[CLS]", "[SEP]", MASK) if token not in vocab]
     if missing:
         raise ValueError(f"The vocabulary must hold [CLS], [SEP] and [MASK], but lacks {missing}.")
-    if len(vocab) != size:
+    count = max(vocab.values()) + 1
+    if count > size:
         raise ValueError(
-            f"The vocabulary must be the model's: it holds {len(vocab)} tokens and the config says "
+            f"The vocabulary must be the model's: it holds {count} tokens and the config says "
             f"vocab_size = {size}. Use the --vocab_file that the model was trained with."
         )
     return vocab

@@ -5,9 +5,12 @@ global_step under the release's names, so that the 2018 code continues from it, 
 of the run under `bert_tf/`.
 """
 
+import contextlib
+import fcntl
+import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,8 @@ from bert_tf.conversion import tf1
 from bert_tf.files import PARTIAL, write_text
 from bert_tf.training.reports import warn
 
-_NAME = re.compile(r"model\.ckpt-(\d+)\.(index|data-00000-of-00001)")
+_NAME = re.compile(r"model\.ckpt-(\d+)\.(index|data-(\d{5})-of-(\d{5}))")
+_DATA, _INDEX = (ending.removeprefix(".") for ending in tf1.BUNDLE_ENDINGS)
 
 
 @dataclass(frozen=True)
@@ -38,26 +42,31 @@ class CheckpointStore:
             raise ValueError(f"--keep_checkpoint_max must be at least 1, but is {self.keep}.")
 
     def steps(self) -> list[int]:
-        """Steps of the checkpoints of which both files are there, ascending."""
+        """Steps of the checkpoints whose index and data, in any number of shards, are there."""
+        return sorted(step for step, endings in self._found().items() if _is_whole(endings))
+
+    def _found(self) -> dict[int, set[str]]:
+        """The files' endings by step."""
         found: dict[int, set[str]] = {}
         for path in self.directory.glob("model.ckpt-*"):
             if match := _NAME.fullmatch(path.name):
                 found.setdefault(int(match[1]), set()).add(match[2])
-        return sorted(step for step, kinds in found.items() if len(kinds) == 2)
+        return found
 
     def prefix(self, step: int) -> str:
         """Path prefix of the checkpoint of a step."""
         return str(self.directory / f"model.ckpt-{step}")
 
     def clean(self) -> None:
-        """Removes what a killed run left behind: unfinished saves and half checkpoints."""
+        """Removes what a killed run left behind: unfinished saves and half checkpoints.
+
+        Shards without the rest are another program's, perhaps still on their way: they stay.
+        """
         for path in self.directory.glob(f"{PARTIAL}*"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-        whole = set(self.steps())
-        for path in self.directory.glob("model.ckpt-*"):
-            match = _NAME.fullmatch(path.name)
-            if match and int(match[1]) not in whole:
-                path.unlink()
+        for step, endings in self._found().items():
+            if endings in ({_DATA}, {_INDEX}):
+                self._remove(step, endings)
         if self.directory.is_dir():
             self._write_state()
 
@@ -74,18 +83,51 @@ class CheckpointStore:
         prefix = self.prefix(step)
         tf1.write_checkpoint(prefix, tensors)
         # Newer than the step of this run can only be what it found damaged when it resumed.
-        steps = [old for old in self.steps() if old <= step][-self.keep :]
-        for old in set(self.steps()).difference(steps):
-            for ending in reversed(tf1.BUNDLE_ENDINGS):
-                Path(self.prefix(old) + ending).unlink(missing_ok=True)
+        newer = [self.prefix(other) for other in self.steps() if other > step]
+        if newer:
+            warn(
+                f"Removing checkpoints beyond step {step}, which were damaged when this run "
+                f"started: {', '.join(newer)}."
+            )
+        kept = [old for old in self.steps() if old <= step][-self.keep :]
+        found = self._found()
+        for old in set(self.steps()).difference(kept):
+            self._remove(old, found[old])
         self._write_state()
         return prefix
 
-    def latest(self, names: Mapping[str, Any]) -> tuple[int, dict[str, np.ndarray]] | None:
+    def _remove(self, step: int, endings: Collection[str]) -> None:
+        for ending in sorted(endings, reverse=True):  # the index first: data alone is nothing
+            Path(f"{self.prefix(step)}.{ending}").unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other runs out of the directory; a process that dies lets go of it.
+
+        Raises:
+            RuntimeError: If another run trains there.
+        """
+        # The directory itself is locked, so that no lock file is left behind.
+        descriptor = os.open(self.directory, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RuntimeError(
+                    f"One run at a time may train in a directory, but another run trains in "
+                    f"--output_dir={self.directory}. Wait for its end, or name another directory."
+                ) from None
+            except OSError:  # Some network file systems lock no directories.
+                pass
+            yield
+        finally:
+            os.close(descriptor)
+
+    def latest(self, names: Collection[str]) -> tuple[int, dict[str, np.ndarray]] | None:
         """The newest checkpoint that can be read whole, or None where there is none at all.
 
         Args:
-            names: Checkpoint names that must be there (values are not used).
+            names: Checkpoint names that must be there.
 
         Returns:
             Its step, and its tensors.
@@ -105,10 +147,10 @@ class CheckpointStore:
             missing = sorted(set(names) - set(tensors))
             if missing:
                 raise tf1.CheckpointError(
-                    f"To resume from {prefix} it must hold weights, optimizer slots and "
-                    f"global_step, but it lacks {', '.join(missing[:4])}"
-                    f"{' and more' if len(missing) > 4 else ''}. Give it as --init_checkpoint "
-                    "with another --output_dir to start from its weights alone."
+                    f"A checkpoint in --output_dir must hold all weights and global_step, and the "
+                    f"optimizer's slots if training is to go on, but {prefix} is another: it lacks "
+                    f"{', '.join(missing[:4])}{' and more' if len(missing) > 4 else ''}. Give it "
+                    "as --init_checkpoint with another --output_dir to use its weights alone."
                 )
             return step, tensors
         if steps:
@@ -127,6 +169,14 @@ class CheckpointStore:
         lines = [f'model_checkpoint_path: "{names[-1]}"']
         lines += [f'all_model_checkpoint_paths: "{name}"' for name in names]
         write_text(self.directory / "checkpoint", "".join(f"{line}\n" for line in lines))
+
+
+def _is_whole(endings: Collection[str]) -> bool:
+    shards = {ending.rpartition("-")[2] for ending in endings if ending != _INDEX}
+    return _INDEX in endings and any(
+        all(f"data-{shard:05d}-of-{count}" in endings for shard in range(int(count)))
+        for count in shards
+    )
 
 
 def _read_all(prefix: str) -> dict[str, np.ndarray]:

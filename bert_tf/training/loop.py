@@ -156,6 +156,7 @@ class Evaluator(orbit.AbstractEvaluator):
         state: The run's state, restored.
         source: The records.
         progress: Moves on with every batch.
+        batches: From `datasets.evaluation_batches`.
     """
 
     def __init__(
@@ -217,18 +218,30 @@ def train(task: Task, runtime: Runtime, options: TrainingOptions) -> None:
         TrainingError: If a loss is not finite.
         RecordError: If the records do not fit the task.
         CheckpointError: If a checkpoint does not fit the model.
+        RuntimeError: If another run trains in `output_dir`.
+        ValueError: If batches do not divide, or workers do not share `output_dir`.
         watch.Terminated: After SIGTERM, with everything saved.
     """
+    options.check_training(runtime.replicas)
     source = datasets.open_records(options.input_file, *task.schema())
     reports.make_directory(options.output_dir)
     state = State(task, runtime, options)
-    optimizer = state.prepare_training()
+    with state.store.locked() if runtime.is_chief else contextlib.nullcontext():
+        _train(task, state, source)
+
+
+def _train(task: Task, state: State, source: datasets.RecordSource) -> None:
+    runtime, options = state.runtime, state.options
+    optimizer = state.prepare_training(source)
     start = state.restore()
+    if runtime.name == "multi_worker_mirrored":
+        _check_agreement(state)
     done = int(state.step.numpy())
     if runtime.is_chief:
         reports.say(f"Training on {runtime.describe()}: {source.size} records, {start}.")
     if done >= options.num_train_steps:
-        reports.say(f"All {options.num_train_steps} steps are done already.")
+        if runtime.is_chief:
+            reports.say(f"All {options.num_train_steps} steps are done already.")
         return
     watch = Watch(state, done)
     controller = orbit.Controller(
@@ -244,7 +257,28 @@ def train(task: Task, runtime: Runtime, options: TrainingOptions) -> None:
     if runtime.is_chief:
         picture = reports.draw_curves(options.output_dir)
         saved = state.store.prefix(int(state.step.numpy()))
-        reports.say(f"Trained. Checkpoint: {saved}. Curves: {picture}.")
+        curves = f" Curves: {picture}." if picture else ""
+        reports.say(f"Trained. Checkpoint: {saved}.{curves}")
+
+
+def _check_agreement(state: State) -> None:
+    """Raises ValueError on every worker unless all have restored the same step."""
+    strategy = state.runtime.strategy
+
+    def distance() -> tf.Tensor:
+        context = tf.distribute.get_replica_context()
+        own = tf.cast(tf.convert_to_tensor(state.step), tf.float64)
+        mean = context.all_reduce("SUM", own) / strategy.num_replicas_in_sync
+        return context.all_reduce("SUM", tf.abs(own - mean))  # 0 only if all are the same
+
+    found = tf.function(lambda: strategy.run(distance))()
+    if float(strategy.experimental_local_results(found)[0]) > 0.0:
+        raise ValueError(
+            "--output_dir must be one directory that all workers share, but the workers found "
+            f"different checkpoints there; the one of {state.options.output_dir} on this worker "
+            f"is of step {int(state.step.numpy())}. Mount one directory on all of them, or copy "
+            "the newest checkpoint to each."
+        )
 
 
 def evaluate(task: Task, runtime: Runtime, options: TrainingOptions) -> dict[str, Any]:
@@ -254,9 +288,10 @@ def evaluate(task: Task, runtime: Runtime, options: TrainingOptions) -> dict[str
         The metrics, which are also written to `eval_results.txt`.
 
     Raises:
-        ValueError: If there is nothing to evaluate.
+        ValueError: If there is nothing to evaluate, or batches do not divide.
         RecordError, CheckpointError: As `train`.
     """
+    options.check_evaluation(runtime.replicas)
     source = datasets.open_records(options.input_file, *task.schema())
     state = State(task, runtime, options)
     if not state.store.steps() and not options.init_checkpoint:
@@ -291,9 +326,16 @@ def evaluate(task: Task, runtime: Runtime, options: TrainingOptions) -> dict[str
 
 @contextlib.contextmanager
 def _explain(source: datasets.RecordSource) -> Iterator[None]:
-    """Turns a failure of the pipeline into the record that caused it, if one did."""
+    """Turns a failure of the pipeline into the record that caused it, and of memory into advice."""
     try:
         yield
+    except tf.errors.ResourceExhaustedError as error:
+        reason = (error.message.splitlines() or [""])[0]
+        raise TrainingError(
+            f"A step must fit into the memory of its device, but does not ({reason}). Lower "
+            "--train_batch_size (--eval_batch_size in evaluation), or keep it and raise "
+            "--gradient_accumulation_steps, or try --precision=bfloat16."
+        ) from error
     except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
         fault = datasets.find_fault(source)
         if fault is None:

@@ -73,8 +73,8 @@ class TrainingOptions:
                 f"--optimizer must be one of {', '.join(RULES)}, but is {self.optimizer!r}."
             )
 
-    def check_replicas(self, replicas: int) -> None:
-        """Raises ValueError unless the batches divide evenly among replicas and micro-batches."""
+    def check_training(self, replicas: int) -> None:
+        """Raises ValueError unless a batch divides evenly among replicas and micro-batches."""
         parts = replicas * self.gradient_accumulation_steps
         if self.train_batch_size % parts:
             raise ValueError(
@@ -82,6 +82,9 @@ class TrainingOptions:
                 f"{replicas} replicas x {self.gradient_accumulation_steps} accumulation steps = "
                 f"{parts} parts. Use a multiple of {parts}."
             )
+
+    def check_evaluation(self, replicas: int) -> None:
+        """Raises ValueError unless an evaluation batch divides evenly among replicas."""
         if self.eval_batch_size % replicas:
             raise ValueError(
                 f"--eval_batch_size is {self.eval_batch_size}, which does not divide evenly among "

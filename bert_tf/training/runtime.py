@@ -59,6 +59,8 @@ class RuntimeOptions:
             raise ValueError(
                 f"--precision must be one of {', '.join(PRECISIONS)}, but is {self.precision!r}."
             )
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"--seed must be in [0, 2**32), but is {self.seed}. Use another seed.")
         if self.logical_cpus < 1:
             raise ValueError(f"--logical_cpus must be at least 1, but is {self.logical_cpus}.")
         if self.distribution_strategy == "tpu" and not self.tpu:
@@ -127,8 +129,7 @@ def start(options: RuntimeOptions) -> Runtime:
     jit = options.jit_compile
     if jit is None:
         jit = name != "tpu" and bool(tf.config.list_physical_devices("GPU"))
-    resolver = strategy.cluster_resolver
-    is_chief = name != "multi_worker_mirrored" or resolver.task_id == 0
+    is_chief = name != "multi_worker_mirrored" or _is_chief(strategy.cluster_resolver)
     return Runtime(strategy, options, name, jit_compile=jit and name != "tpu", is_chief=is_chief)
 
 
@@ -141,6 +142,13 @@ def _workers() -> int:
             'TF_CONFIG must be a JSON object such as {"cluster": {"worker": ["host:port", ...]}, '
             f'"task": {{"type": "worker", "index": 0}}}}, but cannot be read: {error}'
         ) from None
+
+
+def _is_chief(resolver: tf.distribute.cluster_resolver.ClusterResolver) -> bool:
+    """Whether this is the worker that writes: the job `chief` if there is one, else the first."""
+    if "chief" in resolver.cluster_spec().jobs:
+        return bool(resolver.task_type == "chief")
+    return bool(resolver.task_id == 0)
 
 
 def _resolve(options: RuntimeOptions) -> str:

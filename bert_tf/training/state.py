@@ -10,16 +10,19 @@ Resuming is exact. Weights, slots and step are restored; the order of the data a
 masks are functions of the seed and the step, so there is no other state.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
+import keras
 import numpy as np
 import orbit
 import tensorflow as tf
 
 from bert_tf.conversion import tf1
 from bert_tf.conversion.weight_map import named_variables
+from bert_tf.inputs.datasets import RecordSource
 from bert_tf.optimization import Optimizer, Schedule
 from bert_tf.tasks.task import Task
 from bert_tf.training.checkpoints import CheckpointStore
@@ -27,7 +30,10 @@ from bert_tf.training.loss_scale import LossScale
 from bert_tf.training.options import TrainingOptions
 from bert_tf.training.runtime import Runtime
 
-FINGERPRINT = "bert_tf/run"
+PRIVATE = "bert_tf/"  # prefix of what other programs' checkpoints do not hold
+FINGERPRINT = f"{PRIVATE}run"
+# Of a model's config, what is no property of the function that it computes, or is said elsewhere.
+_NO_PART_OF_THE_MODEL = ("seed", "name", "dtype", "build_config")
 
 
 class State:
@@ -41,7 +47,6 @@ class State:
 
     def __init__(self, task: Task, runtime: Runtime, options: TrainingOptions) -> None:
         self.runtime, self.options = runtime, options
-        options.check_replicas(runtime.replicas)
         schedule = Schedule(
             options.learning_rate, options.num_train_steps, options.num_warmup_steps
         )
@@ -53,9 +58,15 @@ class State:
         self.optimizer: Optimizer | None = None
         self.loss_scale = LossScale(active=False)
         self.store = CheckpointStore(options.output_dir, options.keep_checkpoint_max)
+        self._records: str | None = None
 
-    def prepare_training(self) -> Optimizer:
-        """Creates what only training needs: the optimizer with its slots, and the loss scale."""
+    def prepare_training(self, source: RecordSource | None = None) -> Optimizer:
+        """Creates what only training needs: the optimizer with its slots, and the loss scale.
+
+        Args:
+            source: The records, for the fingerprint alone.
+        """
+        self._records = source.fingerprint() if source else None
         with self.runtime.strategy.scope():
             variables = {name: variable.value for name, variable in self.weights.items()}
             self.optimizer = Optimizer(variables, self.options.optimizer, self.schedule)
@@ -72,7 +83,10 @@ class State:
         """What must not change for a resumed run to be bit-identical."""
         options, runtime = self.options, self.runtime
         return {
+            "model": _model_fingerprint(self.model),
+            "records": self._records,
             "seed": runtime.options.seed,
+            "deterministic": runtime.options.deterministic,
             "precision": runtime.options.precision,
             "jit_compile": runtime.jit_compile,
             "replicas": runtime.replicas,
@@ -99,10 +113,12 @@ class State:
         if self.runtime.is_chief and self.optimizer is not None:
             self.store.clean()
         tensors = self.tensors()
-        found = self.store.latest(tensors)
+        # The loss scale is for float16 alone, and begins anew where another precision was before.
+        found = self.store.latest([name for name in tensors if not name.startswith(PRIVATE)])
         if found:
             step, values = found
-            self._assign(tensors, values, self.store.prefix(step))
+            held = {name: variable for name, variable in tensors.items() if name in values}
+            self._assign(held, values, self.store.prefix(step))
             return f"resumed from {self.store.prefix(step)}{self._differences(values)}"
         if self.options.init_checkpoint:
             return f"started from {tf1.load_weights(self.model, self.options.init_checkpoint)}"
@@ -130,8 +146,24 @@ class State:
             return " (written by another program)"
         before = json.loads(values[FINGERPRINT].item())
         changed = [
-            f"{name} {before.get(name)} -> {value}"
+            f"{name} {before[name]} -> {value}"
             for name, value in self.fingerprint().items()
-            if before.get(name) != value
+            if name in before and before[name] != value
         ]
         return f"; not bit-identical, since changed: {', '.join(changed)}" if changed else ""
+
+
+def _model_fingerprint(model: keras.Model) -> str:
+    """A short digest of the model's config, without seeds, names and dtypes."""
+
+    def essence(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {
+                key: essence(each)
+                for key, each in value.items()
+                if key not in _NO_PART_OF_THE_MODEL
+            }
+        return [essence(each) for each in value] if isinstance(value, list | tuple) else value
+
+    text = json.dumps(essence(model.get_config()), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -56,9 +56,10 @@ class Watch:
         at_end = step >= options.num_train_steps
         if self.terminated or at_end or step % options.save_checkpoints_steps == 0:
             state.save()
-        if self.terminated and not at_end:
+        if self.terminated:
             self._progress.close()
-            reports.warn(f"SIGTERM: saved step {step}; the same command resumes.")
+            if state.runtime.is_chief:
+                reports.warn(f"SIGTERM: saved step {step}; the same command resumes.")
             raise Terminated
 
     def _set_pace(self, steps_per_second: float) -> None:

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from bert_tf.inputs import datasets
-from bert_tf.inputs.records import Feature, RecordError, RecordSchema, RecordWriter
+from bert_tf.inputs.records import Feature, Manifest, RecordError, RecordSchema, RecordWriter
 from tests.support import small  # noqa: F401  (two devices before TensorFlow starts)
 
 SCHEMA = RecordSchema((Feature("id", "int64", 1), Feature("weight", "float", 2)))
@@ -69,8 +69,39 @@ def test_order_depends_on_the_seed_alone(source):
 
 
 def test_a_batch_larger_than_the_data_is_refused(source):
-    with pytest.raises(RecordError, match=r"takes 24 records \(--train_batch_size\), .* only 23"):
-        batches(source, 1, size=24)
+    with pytest.raises(
+        RecordError, match=r"takes 24 records \(--train_batch_size\) .* only 23\. .* or shuffle"
+    ):
+        batches(source, 1, size=24, shuffle=False)
+
+
+def test_shuffled_batches_may_be_larger_than_the_data(source):
+    stream = list(itertools.chain(*batches(source, 2, size=46)))
+    assert all(sorted(stream[i : i + 23]) == list(range(23)) for i in range(0, 92, 23))
+    assert batches(source, 1, size=46, first=1) == [stream[46:]]
+
+
+def test_fingerprint_tells_names_counts_and_order(tmp_path, source):
+    def of(*names):
+        paths = ",".join(str(tmp_path / name) for name in names)
+        return datasets.open_records(paths, SCHEMA, {"id": LIMIT}).fingerprint()
+
+    assert of("a", "b", "c") == source.fingerprint()
+    assert source.fingerprint().endswith(" (23 in 3 files)")
+    assert len({of("a", "b", "c"), of("b", "a", "c"), of("a", "c")}) == 3
+    before = of("b")
+    write(tmp_path / "b", range(4))
+    assert of("b") != before
+
+
+def test_manifests_that_know_no_vocabulary_are_no_contradiction(tmp_path):
+    for name, digest in (("a", "x"), ("b", None), ("c", "y")):
+        with RecordWriter(tmp_path / name, Manifest(SCHEMA, vocab_sha256=digest)) as writer:
+            writer.write(SCHEMA.encode({"id": [1], "weight": [1, 0.5]}))
+    paths = [str(tmp_path / name) for name in "abc"]
+    assert datasets.open_records(",".join(paths[:2]), SCHEMA, {"id": LIMIT}).size == 2
+    with pytest.raises(RecordError, match=r"with one vocabulary, but these were not: .*/a, .*/c\."):
+        datasets.open_records(",".join(paths), SCHEMA, {"id": LIMIT})
 
 
 def shares(source, made, workers: int, replicas: int) -> list[list[dict]]:

@@ -60,10 +60,31 @@ def test_sentences_that_cannot_be_filled(model, tokenizer, sentence, message):
         fill_mask(model, tokenizer, sentence, 1)
 
 
-def test_another_vocabulary_is_refused(model, tmp_path):
+def test_rows_beyond_the_vocabulary_are_no_candidates(model, tokenizer, tmp_path):
+    """As with tables that were padded to a multiple of the hardware's tiles."""
+    sentence, kept = "The [MASK] is here.", 400
     words = tmp_path / "vocab.txt"
-    words.write_text("[UNK]\n[CLS]\n[SEP]\n[MASK]\n")
-    with pytest.raises(ValueError, match="holds 4 tokens and the config says vocab_size = 484"):
+    words.write_text("\n".join(list(tokenizer.vocab)[:kept]) + "\n", encoding="utf-8")
+    small_tokenizer = FullTokenizer(str(words), True)
+    assert small_tokenizer.encode(sentence) == tokenizer.encode(sentence)
+    (whole,), (ranked,) = (
+        fill_mask(model, each, sentence, 484) for each in (tokenizer, small_tokenizer)
+    )
+    expected = [each for each in whole if tokenizer.vocab[each.token] < kept]
+    assert [each.token for each in ranked] == [each.token for each in expected]
+    share = sum(each.probability for each in expected)
+    assert share < 0.999
+    np.testing.assert_allclose(
+        [each.probability for each in ranked],
+        [each.probability / share for each in expected],
+        rtol=1e-4,
+    )
+
+
+def test_another_vocabulary_is_refused(model, tokenizer, tmp_path):
+    words = tmp_path / "vocab.txt"
+    words.write_text("\n".join([*tokenizer.vocab, "more"]) + "\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="holds 485 tokens and the config says vocab_size = 484"):
         fill_mask(model, FullTokenizer(str(words), True), "[MASK]", 1)
     words.write_text("[UNK]\n[CLS]\n[SEP]\n")
     with pytest.raises(ValueError, match=r"but lacks \['\[MASK\]'\]"):

@@ -88,7 +88,7 @@ def test_a_cut_newest_is_skipped(tmp_path, ending, share):
     assert store.latest({})[0] == 5
 
 
-def test_saving_after_a_damaged_newest_keeps_the_new_ones(tmp_path):
+def test_saving_after_a_damaged_newest_keeps_the_new_ones(tmp_path, capsys):
     store = CheckpointStore(tmp_path, keep=1)
     for step in (5, 10):
         store.save(step, values(step))
@@ -96,6 +96,15 @@ def test_saving_after_a_damaged_newest_keeps_the_new_ones(tmp_path):
     shutil.copy(f"{store.prefix(10)}.index", tmp_path / "model.ckpt-20.index")
     (tmp_path / "model.ckpt-20.data-00000-of-00001").write_bytes(b"damaged")
     assert store.latest({})[0] == 10
+    capsys.readouterr()
+    store.save(15, values(15))
+    said = capsys.readouterr().err
+    assert f"Removing checkpoints beyond step 15, which were damaged .*: {store.prefix(20)}." in (
+        said.replace("when this run started", ".*")
+    )
+    store.save(25, values(25))
+    assert capsys.readouterr().err == ""
+    assert store.steps() == [25]
     store.save(15, values(15))
     assert store.steps() == [15]
     assert tf.train.latest_checkpoint(str(tmp_path)) == store.prefix(15)
@@ -120,7 +129,48 @@ def test_a_checkpoint_without_slots_cannot_be_resumed(tmp_path):
         store.latest({"b": 0, "a/adam_m": 0, "global_step": 0})
 
 
-@pytest.mark.parametrize("moment", range(8))
+def test_any_complete_set_of_shards_is_a_checkpoint(tmp_path):
+    store = CheckpointStore(tmp_path, keep=2)
+    store.save(5, values(5))
+    for number in range(2):
+        (tmp_path / f"model.ckpt-7.data-0000{number}-of-00002").write_bytes(b"x")
+    assert store.steps() == [5]
+    (tmp_path / "model.ckpt-7.index").write_bytes(b"x")
+    assert store.steps() == [5, 7]
+    (tmp_path / "model.ckpt-7.data-00000-of-00002").unlink()
+    assert store.steps() == [5]
+    before = names(tmp_path)
+    store.clean()  # a shard that is still being copied is not ours to tear apart
+    assert names(tmp_path) == before
+    (tmp_path / "model.ckpt-7.data-00000-of-00002").write_bytes(b"x")
+    store.save(10, values(10))
+    assert store.steps() == [7, 10]
+    store.save(15, values(15))
+    assert store.steps() == [10, 15]
+    assert not list(tmp_path.glob("model.ckpt-7.*"))
+
+
+def test_a_second_run_in_the_directory_is_refused(tmp_path):
+    store = CheckpointStore(tmp_path)
+    with store.locked():
+        assert names(tmp_path) == set()  # no lock file
+        with pytest.raises(RuntimeError, match=r"another run trains in --output_dir=.* Wait for"):
+            small.train(tmp_path, num_train_steps=1, num_warmup_steps=0)
+    small.train(tmp_path, num_train_steps=1, num_warmup_steps=0)
+    with store.locked():
+        small.evaluate(tmp_path, max_eval_steps=1)  # reads beside a training
+
+
+def test_a_file_system_without_locks_is_no_obstacle(tmp_path, monkeypatch):
+    def flock(*_):
+        raise OSError(9, "Bad file descriptor")
+
+    monkeypatch.setattr(checkpoints.fcntl, "flock", flock)
+    with CheckpointStore(tmp_path).locked():
+        pass
+
+
+@pytest.mark.parametrize("moment", range(10))
 def test_a_death_inside_saving_leaves_the_old_or_the_new(tmp_path, monkeypatch, moment):
     """Every call that touches the disk is, in turn, the last one that the process makes."""
     store = CheckpointStore(tmp_path, keep=1)

@@ -49,8 +49,9 @@ def test_optimizer_is_known():
 
 def test_batches_divide():
     chosen = options(train_batch_size=24, eval_batch_size=6, gradient_accumulation_steps=4)
-    chosen.check_replicas(2)
+    chosen.check_training(2)
+    chosen.check_evaluation(2)
     with pytest.raises(ValueError, match=r"24, which does .* 5 replicas x 4 .* = 20 parts\. Use a"):
-        chosen.check_replicas(5)
+        chosen.check_training(5)
     with pytest.raises(ValueError, match=r"--eval_batch_size is 6, .* among 4 replicas"):
-        options(train_batch_size=24, eval_batch_size=6).check_replicas(4)
+        options(eval_batch_size=6).check_evaluation(4)

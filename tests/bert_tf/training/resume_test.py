@@ -1,6 +1,8 @@
 """A run that was stopped and started again ends where the straight run ends, bit for bit."""
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -62,6 +64,44 @@ def test_resuming_over_two_replicas_with_accumulation(tmp_path, monkeypatch):
         small.train(tmp_path / "stopped", **run, **changes)
     small.train(tmp_path / "stopped", **run, **changes)
     small.assert_same_bits(tmp_path / "straight/model.ckpt-4", tmp_path / "stopped/model.ckpt-4")
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_resuming_is_exact_in_low_precision(tmp_path, monkeypatch, precision):
+    run = {"num_train_steps": 4, "save_checkpoints_steps": 2, "precision": precision}
+    small.train(tmp_path / "straight", **run)
+    with stop_after(monkeypatch, 3), pytest.raises(StoppedError):
+        small.train(tmp_path / "stopped", **run)
+    small.train(tmp_path / "stopped", **run)
+    small.assert_same_bits(tmp_path / "straight/model.ckpt-4", tmp_path / "stopped/model.ckpt-4")
+
+
+def test_precision_may_change_to_float16_and_back(tmp_path, capsys):
+    for steps, precision in enumerate(("float32", "float16", "float32"), start=1):
+        small.train(tmp_path, num_train_steps=steps, num_warmup_steps=0, precision=precision)
+        saved = small.tensors(tmp_path / f"model.ckpt-{steps}")
+        scale = {name: float(value) for name, value in saved.items() if "loss_scale" in name}
+        fresh = {"bert_tf/loss_scale": 2.0**15, "bert_tf/loss_scale_steps": 1.0}
+        assert scale == (fresh if precision == "float16" else {})
+    said = capsys.readouterr().out
+    assert "precision float32 -> float16" in said
+    assert "precision float16 -> float32" in said
+
+
+def test_changed_records_and_models_are_said_aloud(tmp_path, capsys):
+    run = {"num_train_steps": 1, "num_warmup_steps": 0}
+    small.train(tmp_path / "out", **run)
+    small.train(tmp_path / "out", **run)
+    assert "bit-identical" not in capsys.readouterr().out
+    copy = tmp_path / "others.tfrecord"
+    shutil.copy(small.RECORDS, copy)
+    small.train(tmp_path / "out", small.NO_DROPOUT, **run, input_file=str(copy))
+    said = capsys.readouterr().out
+    count = r"[0-9a-f]{8} \(196 in 1 files\)"
+    digest = "[0-9a-f]{8}"
+    assert re.search(
+        rf"since changed: model {digest} -> {digest}, records {count} -> {count}", said
+    )
 
 
 def test_dropout_and_order_depend_on_the_seed(tmp_path):

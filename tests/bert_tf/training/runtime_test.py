@@ -56,6 +56,8 @@ def test_a_cluster_that_cannot_be_read_is_refused(monkeypatch, text):
     [
         ({"distribution_strategy": "magic"}, "must be one of auto, one_device, .*'magic'"),
         ({"precision": "int8"}, "--precision must be one of float32, bfloat16, float16"),
+        ({"seed": -1}, r"--seed must be in \[0, 2\*\*32\), but is -1"),
+        ({"seed": 2**32}, r"--seed must be in .*, but is 4294967296\. Use another"),
         ({"logical_cpus": 0}, "--logical_cpus must be at least 1, but is 0"),
         ({"distribution_strategy": "tpu"}, "--distribution_strategy=tpu needs --tpu"),
         ({"distribution_strategy": "mirrored", "tpu": "x"}, "--tpu=x runs under .* Drop one"),
@@ -80,6 +82,27 @@ def test_precision_sets_the_policy_and_the_line_says_it(monkeypatch):
         assert (running.replicas, running.is_chief) == (1, True)
     with small.started(RuntimeOptions(logical_cpus=2)) as running:
         assert running.describe() == "mirrored, 2 replicas, float32, graph"
+
+
+@pytest.mark.parametrize(
+    ("jobs", "task", "chief"),
+    [
+        (("worker",), ("worker", 0), True),
+        (("worker",), ("worker", 1), False),
+        (("chief", "worker"), ("chief", 0), True),
+        (("chief", "worker"), ("worker", 0), False),
+    ],
+)
+def test_one_worker_is_the_chief(monkeypatch, jobs, task, chief):
+    set_workers(monkeypatch, 2)
+    resolver = SimpleNamespace(
+        cluster_spec=lambda: tf.train.ClusterSpec({job: ["a:1", "b:1"] for job in jobs}),
+        task_type=task[0],
+        task_id=task[1],
+    )
+    strategy = SimpleNamespace(num_replicas_in_sync=2, cluster_resolver=resolver)
+    monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", lambda: strategy)
+    assert runtime.start(RuntimeOptions()).is_chief == chief
 
 
 # --- TPU: the resolver is a stand-in, for want of hardware ---

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bert_tf.training.step import StatelessDropout, accumulate, fold_seed
+from bert_tf.training import loop
+from bert_tf.training.step import StatelessDropout, accumulate, fold_seed, gradient_function
 from tests.support import small
 
 
@@ -65,18 +66,26 @@ def test_large_and_negative_seeds_count_wholly():
     assert len({tuple(fold_seed(seed).numpy()) for seed in seeds}) == len(seeds)
 
 
-def test_training_masks_differ_between_the_replicas(tmp_path):
-    """Two replicas with the same examples and one mask would have equal losses."""
-    strategy = small.mirrored()
+def test_training_seeds_differ_over_replicas_micro_batches_and_steps(tmp_path, monkeypatch):
+    seen = []
 
-    def replica():
-        number = tf.distribute.get_replica_context().replica_id_in_sync_group
-        return StatelessDropout(fold_seed(1, tf.constant(4), number))(tf.ones([256]), 0.5, 0)
+    def note(seed):
+        seen.append(tuple(seed))  # `append` is atomic: the replicas have threads of their own
+        return seed
 
-    first, second = strategy.experimental_local_results(
-        tf.function(lambda: strategy.run(replica))()
-    )
-    assert 0.3 < (first.numpy() == second.numpy()).mean() < 0.7
+    def recording(*arguments, **options):
+        compute = gradient_function(*arguments, **options)
+
+        def wrapped(values, batch, totals, seed, loss_scale):
+            noted = tf.ensure_shape(tf.numpy_function(note, [seed], seed.dtype), seed.shape)
+            return compute(values, batch, totals, noted, loss_scale)
+
+        return wrapped
+
+    monkeypatch.setattr(loop, "gradient_function", recording)
+    small.train(tmp_path, num_train_steps=2, logical_cpus=2, gradient_accumulation_steps=2)
+    assert len(seen) == 2 * 2 * 2
+    assert len(set(seen)) == len(seen)
 
 
 def test_accumulation_adds_up_and_seeds_each_part():
