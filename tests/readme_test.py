@@ -78,6 +78,8 @@ def test_command_has_the_flags(module, flags):
 def test_flags_of_the_text_exist():
     known = set().union(*(flags_of(module) for module in {module for module, _ in commands()}))
     text = re.sub(r"^```.*?^```$", "", README, flags=re.MULTILINE | re.DOTALL)
+    # Rows of the results name benchmarks, whose flags are their own.
+    text = "\n".join(line for line in text.splitlines() if "python" not in line)
     named = set(FLAG.findall(text))
     assert len(named) > 10
     assert named <= known, named - known
