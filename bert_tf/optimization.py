@@ -216,7 +216,7 @@ class Optimizer:
             self._compiled[key] = tf.function(scaled, jit_compile=True)
         return self._compiled[key]
 
-    def apply(self, gradients: Sequence[tf.Tensor], step: tf.Tensor) -> None:
+    def apply(self, gradients: Sequence[tf.Tensor], step: tf.Tensor) -> tf.Tensor:
         """Clips the gradients to a global norm of 1.0 and updates variables and slots.
 
         Call it in a replica context.
@@ -224,10 +224,13 @@ class Optimizer:
         Args:
             gradients: Dense, float32, in the order of the variables, summed over all replicas.
             step: Number of updates so far, scalar.
+
+        Returns:
+            The norm before clipping, scalar; if it is not finite, every value is NaN now.
         """
         rate = self.schedule(step + 1)
-        # A norm that is not finite makes every value NaN: the loop stops on it by name.
-        scale = CLIP_NORM / tf.maximum(global_norm(gradients), CLIP_NORM)
+        norm = global_norm(gradients)
+        scale = CLIP_NORM / tf.maximum(norm, CLIP_NORM)
         count = tf.cast(step, tf.float32)
         for (name, variable), gradient in zip(self._variables.items(), gradients, strict=True):
             held = (variable, self.slots[f"{name}/adam_m"], self.slots[f"{name}/adam_v"])
@@ -238,3 +241,4 @@ class Optimizer:
             for item, new in zip(held, updated, strict=True):
                 # The raw operation writes the local copy; `assign` would merge the replicas.
                 tf.raw_ops.AssignVariableOp(resource=item.handle, value=new)
+        return norm

@@ -131,9 +131,9 @@ class Trainer(orbit.AbstractTrainer):
         """Applies the gradients; returns 0.0, or 1.0 where training must stop."""
         loss_scale, optimizer = self.state.loss_scale, self._optimizer
         if not loss_scale.active:
-            optimizer.apply(gradients, step)
+            norm = optimizer.apply(gradients, step)
             # A bad gradient under a good loss would reach the next checkpoint otherwise.
-            fine = tf.math.is_finite(loss) & tf.math.is_finite(global_norm(gradients))
+            fine = tf.math.is_finite(loss) & tf.math.is_finite(norm)
             return tf.cast(~fine, tf.float32)
         finite = tf.math.is_finite(global_norm(gradients))
         unscaled = [gradient / scale for gradient in gradients]
