@@ -22,9 +22,14 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 keep_freed_memory()
 
 from bert_tf.config import BertConfig
+from bert_tf.conversion import huggingface
 from bert_tf.optimization import RULES
-from bert_tf.tokenization import MissingTokenError
-from bert_tf.training.options import TrainingOptions
+from bert_tf.tokenization import (
+    FullTokenizer,
+    MissingTokenError,
+    validate_case_matches_checkpoint,
+)
+from bert_tf.training.options import FinetuningOptions, TrainingOptions
 from bert_tf.training.runtime import PRECISIONS, STRATEGIES, RuntimeOptions
 
 FLAGS = flags.FLAGS
@@ -62,17 +67,18 @@ def launch(define: Callable[[], None], main: Callable[[], None]) -> None:
 
 def define_model() -> None:
     """The model and its checkpoint."""
+    flags.DEFINE_string("bert_config_file", None, "JSON file with the sizes of the model.")
     flags.DEFINE_string(
-        "bert_config_file", None, "JSON file with the sizes of the model.", required=True
-    )
-    flags.DEFINE_string(
-        "init_checkpoint", None, "Prefix of a checkpoint to start from, weights only."
+        "init_checkpoint",
+        None,
+        "Checkpoint to start from, weights only: a prefix, a directory, or a Hugging Face folder, "
+        "which brings its config and vocabulary.",
     )
 
 
 def define_vocabulary() -> None:
     """The vocabulary and its case."""
-    flags.DEFINE_string("vocab_file", None, "Vocabulary of the model.", required=True)
+    flags.DEFINE_string("vocab_file", None, "Vocabulary of the model.")
     flags.DEFINE_bool("do_lower_case", True, "Lower-case the text: True for uncased models.")
 
 
@@ -110,6 +116,36 @@ def define_pretraining() -> None:
     )
 
 
+def define_finetuning(max_seq_length: int = 128) -> None:
+    """What every fine-tuning command has, beside `define_training`.
+
+    Args:
+        max_seq_length: The command's default.
+    """
+    flags.DEFINE_bool("do_predict", False, "Whether to predict.")
+    flags.DEFINE_integer("predict_batch_size", 8, "Examples of a prediction batch.")
+    flags.DEFINE_integer(
+        "max_seq_length", max_seq_length, "Most tokens of an input sequence, [CLS] and [SEP] too."
+    )
+    flags.DEFINE_float("num_train_epochs", 3.0, "Passes over the training examples.")
+    flags.DEFINE_float("warmup_proportion", 0.1, "Share of the steps that the warm-up takes.")
+    flags.DEFINE_integer(
+        "eval_every", 0, "Steps between evaluations in training, which keep the best checkpoint."
+    )
+    flags.DEFINE_integer(
+        "early_stop", 0, "Evaluations in a row without a better one that end the training."
+    )
+    flags.DEFINE_integer("seeds", 1, "Runs with --seed and the seeds after it; prints their mean.")
+    flags.DEFINE_float("layer_decay", 1.0, "Factor of the learning rate from a layer to the next.")
+    flags.DEFINE_integer(
+        "freeze_layers", 0, "Lowest layers that are not trained, the embeddings with them."
+    )
+    flags.DEFINE_bool(
+        "pad_to_batch", True, "Pad sequences to their batch's longest, not to --max_seq_length."
+    )
+    flags.DEFINE_bool("report", False, "Write report.html after the evaluation.")
+
+
 def define_runtime() -> None:
     """Devices, precision and seeds."""
     flags.DEFINE_enum(
@@ -134,11 +170,46 @@ def define_runtime() -> None:
 
 
 def config_from_flags() -> BertConfig:
-    """The config of --bert_config_file."""
+    """The config of --bert_config_file, or of a Hugging Face folder in --init_checkpoint."""
+    folder = _huggingface_folder()
+    if not FLAGS.bert_config_file and folder:
+        return huggingface.read_config(folder)
+    if not FLAGS.bert_config_file:
+        raise ValueError(
+            "--bert_config_file must name the JSON file with the sizes of the model, but is empty. "
+            "It lies beside every released checkpoint."
+        )
     try:
         return BertConfig.from_json_file(FLAGS.bert_config_file)
     except TypeError as error:  # A number in quotes is the user's mistake, not the program's.
         raise ValueError(str(error)) from None
+
+
+def _huggingface_folder() -> Path | None:
+    path = FLAGS.init_checkpoint
+    return Path(path) if path and huggingface.is_folder(path) else None
+
+
+def vocab_file_from_flags() -> tuple[Path, bool]:
+    """The vocabulary and whether it is lower-cased, of the flags or of a Hugging Face folder."""
+    folder = _huggingface_folder()
+    if not FLAGS.vocab_file and folder:
+        found, do_lower_case = huggingface.find_vocabulary(folder)
+        return found, FLAGS.do_lower_case if FLAGS["do_lower_case"].present else do_lower_case
+    if not FLAGS.vocab_file:
+        raise ValueError(
+            "--vocab_file must name the vocabulary of the model, but is empty. It lies beside "
+            "every released checkpoint."
+        )
+    return Path(FLAGS.vocab_file), FLAGS.do_lower_case
+
+
+def tokenizer_from_flags() -> FullTokenizer:
+    """The tokenizer of the vocabulary; its case is compared with the checkpoint's name."""
+    vocab_file, do_lower_case = vocab_file_from_flags()
+    if FLAGS.init_checkpoint:
+        validate_case_matches_checkpoint(do_lower_case, FLAGS.init_checkpoint)
+    return FullTokenizer(str(vocab_file), do_lower_case)
 
 
 def runtime_from_flags() -> RuntimeOptions:
@@ -186,7 +257,6 @@ def pretraining_from_flags() -> TrainingOptions:
     _check_local("output_dir", FLAGS.output_dir, "a directory")
     return TrainingOptions(
         output_dir=Path(FLAGS.output_dir),
-        input_file=FLAGS.input_file,
         init_checkpoint=FLAGS.init_checkpoint or None,
         train_batch_size=FLAGS.train_batch_size,
         eval_batch_size=FLAGS.eval_batch_size,
@@ -201,4 +271,39 @@ def pretraining_from_flags() -> TrainingOptions:
         optimizer=FLAGS.optimizer,
         shuffle=FLAGS.shuffle,
         runtime=runtime_from_flags(),
+    )
+
+
+def finetuning_from_flags() -> FinetuningOptions:
+    """Options of `define_training`, `define_finetuning` and `define_runtime`."""
+    _check_local("output_dir", FLAGS.output_dir, "a directory")
+    training = TrainingOptions(
+        output_dir=Path(FLAGS.output_dir),
+        init_checkpoint=FLAGS.init_checkpoint or None,
+        train_batch_size=FLAGS.train_batch_size,
+        eval_batch_size=FLAGS.eval_batch_size,
+        learning_rate=FLAGS.learning_rate,
+        save_checkpoints_steps=FLAGS.save_checkpoints_steps,
+        iterations_per_loop=FLAGS.iterations_per_loop,
+        keep_checkpoint_max=FLAGS.keep_checkpoint_max,
+        gradient_accumulation_steps=FLAGS.gradient_accumulation_steps,
+        optimizer=FLAGS.optimizer,
+        layer_decay=FLAGS.layer_decay,
+        freeze_layers=FLAGS.freeze_layers,
+        eval_every=FLAGS.eval_every,
+        runtime=runtime_from_flags(),
+    )
+    return FinetuningOptions(
+        training,
+        do_train=FLAGS.do_train,
+        do_eval=FLAGS.do_eval,
+        do_predict=FLAGS.do_predict,
+        num_train_epochs=FLAGS.num_train_epochs,
+        warmup_proportion=FLAGS.warmup_proportion,
+        predict_batch_size=FLAGS.predict_batch_size,
+        early_stop=FLAGS.early_stop,
+        seeds=FLAGS.seeds,
+        pad_to_batch=FLAGS.pad_to_batch,
+        config=config_from_flags(),
+        vocab_file=vocab_file_from_flags()[0],
     )

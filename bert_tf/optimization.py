@@ -5,8 +5,9 @@ handle, so that it works inside `strategy.run` under every strategy; gradients m
 already summed over replicas, because the norm that is clipped is that of the global gradient.
 """
 
+import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -72,6 +73,34 @@ def uses_weight_decay(name: str) -> bool:
     Source: `_do_use_weight_decay` of the original's optimization.py.
     """
     return not any(re.search(pattern, name) for pattern in NO_DECAY)
+
+
+def _depth(name: str) -> float:
+    """How far from the input a variable works: 0 for embeddings, 1 for the first block."""
+    if name.startswith("bert/embeddings/"):
+        return 0.0
+    match = re.match(r"bert/encoder/layer_(\d+)/", name)
+    return int(match[1]) + 1.0 if match else math.inf  # pooler and heads
+
+
+def layer_rates(names: Collection[str], decay: float) -> dict[str, float]:
+    """Factors of the learning rate that shrink from the output towards the embeddings.
+
+    Pooler and heads have 1, the last block `decay`, the one below it `decay` squared, ... (the
+    discriminative rates of arXiv 1801.06146, section 3.2).
+
+    Args:
+        names: Checkpoint names of all variables.
+        decay: In (0, 1]; 1 gives every variable the same rate.
+    """
+    depths = {name: _depth(name) for name in names}
+    top = max((depth for depth in depths.values() if depth < math.inf), default=0.0) + 1.0
+    return {name: decay ** (top - min(depth, top)) for name, depth in depths.items()}
+
+
+def is_frozen(name: str, freeze_layers: int) -> bool:
+    """Whether a variable belongs to the embeddings or the first `freeze_layers` > 0 blocks."""
+    return freeze_layers > 0 and _depth(name) <= freeze_layers
 
 
 def _moments(gradient: tf.Tensor, slots: Slots) -> Slots:
@@ -176,16 +205,24 @@ class Optimizer:
         variables: Checkpoint name to variable, in a fixed order.
         rule: A key of `RULES`.
         schedule: Learning rate by step.
+        rates: Factors of the rate by checkpoint name (`layer_rates`); 1.0 where none is given.
 
     Attributes:
         slots: Checkpoint name (`NAME/adam_m`, `NAME/adam_v`) to variable.
     """
 
-    def __init__(self, variables: Mapping[str, tf.Variable], rule: str, schedule: Schedule) -> None:
+    def __init__(
+        self,
+        variables: Mapping[str, tf.Variable],
+        rule: str,
+        schedule: Schedule,
+        rates: Mapping[str, float] | None = None,
+    ) -> None:
         if rule not in RULES:
             raise ValueError(f"optimizer must be one of {', '.join(RULES)}, but is {rule!r}.")
         self.schedule = schedule
         self._variables = dict(variables)
+        self._rates = dict(rates or {})
         self._rule = RULES[rule]
         self._compiled: dict[tuple[tuple[int, ...], float], Callable[..., Updated]] = {}
         self.slots = {
@@ -237,7 +274,8 @@ class Optimizer:
             value, first, second = (tf.convert_to_tensor(item) for item in held)
             decay = WEIGHT_DECAY if uses_weight_decay(name) else 0.0
             rule = self._compiled_rule(tuple(value.shape), decay)
-            updated = rule(value, gradient, (first, second), scale, rate, count)
+            own_rate = rate * self._rates[name] if name in self._rates else rate
+            updated = rule(value, gradient, (first, second), scale, own_rate, count)
             for item, new in zip(held, updated, strict=True):
                 # The raw operation writes the local copy; `assign` would merge the replicas.
                 tf.raw_ops.AssignVariableOp(resource=item.handle, value=new)

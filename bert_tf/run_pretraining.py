@@ -13,8 +13,9 @@ cores; the two layers of `make demo` make 300.
 from absl import flags as absl_flags
 
 from bert_tf import flags
+from bert_tf.inputs.datasets import open_records
 from bert_tf.tasks import PretrainingTask
-from bert_tf.training import loop, runtime
+from bert_tf.training import evaluation, loop, runtime
 
 
 def define_flags() -> None:
@@ -38,10 +39,11 @@ def main() -> None:
     started = runtime.start(options.runtime)
     if flags.FLAGS.do_eval:  # Better refused now than after the training.
         options.check_evaluation(started.replicas)
+    source = open_records(flags.FLAGS.input_file, *task.schema())
     if flags.FLAGS.do_train:
-        loop.train(task, started, options)
+        loop.train(task, started, options, source)
     if flags.FLAGS.do_eval:
-        loop.evaluate(task, started, options)
+        evaluation.evaluate(task, started, options, source)
 
 
 if __name__ == "__main__":

@@ -74,7 +74,9 @@ def lower_gradients(precision: str) -> dict[str, tf.Tensor]:
     model = task.build_model()
     weights = named_variables(model)
     values = [tf.convert_to_tensor(variable.value) for variable in weights.values()]
-    compute: Any = gradient_function(task, model, list(weights.values()), jit_compile=True)
+    compute: Any = gradient_function(
+        task, model, list(weights.values()), trained=[True] * len(weights), jit_compile=True
+    )
     batch = example_batch()
     totals = task.totals(batch)
     seed, scale = fold_seed(1, tf.constant(0), tf.constant(0)), tf.constant(1.0)

@@ -34,21 +34,21 @@ def build(case: Case) -> Contender:
     task = PretrainingTask(config, case.length, min(PREDICTIONS, case.length - 2), seed=1)
     options = TrainingOptions(
         output_dir=folder / "out",
-        input_file=str(folder / "records.tfrecord"),
         train_batch_size=case.batch_size,
         learning_rate=1e-4,
         num_warmup_steps=100,
         shuffle=False,
         runtime=runtime.RuntimeOptions(precision=case.precision),
     )
+    records = folder / "records.tfrecord"
     schema, limits = task.schema()
-    with RecordWriter(options.input_file) as writer:
+    with RecordWriter(records) as writer:
         for batch in pretraining_batches(config, case.batch_size, case.length):
             for record in schema.encode_rows(batch):
                 writer.write(record)
     state = State(task, runtime.start(options.runtime), options)
     optimizer = state.prepare_training()
-    source = datasets.open_records(options.input_file, schema, limits)
+    source = datasets.open_records(str(records), schema, limits)
     trainer = Trainer(task, state, optimizer, source)
     return Contender(
         steps=lambda count: trainer.train(tf.constant(count))["loss"],

@@ -45,6 +45,15 @@ TABLE: tuple[tuple[str, str], ...] = (
     ("cls/predictions/output_bias", "masked_lm/output_bias"),
     ("cls/seq_relationship/output_weights", "next_sentence/kernel"),
     ("cls/seq_relationship/output_bias", "next_sentence/bias"),
+    ("output_weights", "classifier/kernel"),
+    ("output_bias", "classifier/bias"),
+    ("cls/squad/output_weights", "spans/kernel"),
+    ("cls/squad/output_bias", "spans/bias"),
+    # The release has neither of these two tasks; the names follow its style.
+    ("cls/ner/output_weights", "tokens/kernel"),
+    ("cls/ner/output_bias", "tokens/bias"),
+    ("cls/choice/output_weights", "choices/kernel"),
+    ("cls/choice/output_bias", "choices/bias"),
 )
 
 

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -31,6 +32,43 @@ _FILES_AT_ONCE = 4  # as the original's cycle_length
 EXAMPLE_WEIGHT = "example_weight"
 
 Batch = dict[str, tf.Tensor]
+
+
+class Source(Protocol):
+    """Where batches come from: record files (here), or examples in memory (`batches`).
+
+    A replica batch is a `Batch` of [B / replicas, ...] with `EXAMPLE_WEIGHT`; those of one global
+    batch follow each other.
+    """
+
+    @property
+    def size(self) -> int:
+        """Number of examples."""
+
+    def fingerprint(self) -> str:
+        """Says which examples these are: a resumed run compares it."""
+
+    def find_fault(self) -> RecordError | None:
+        """The first example that breaks a rule, searched for after a pipeline has failed."""
+
+    def training(
+        self,
+        batch_size: int,
+        *,
+        shuffle: bool,
+        seed: int,
+        first_batch: int,
+        context: tf.distribute.InputContext,
+    ) -> tf.data.Dataset:
+        """A worker's replica batches without end, from global batch `first_batch` on."""
+
+    def evaluation(
+        self, batch_size: int, max_batches: int | None, context: tf.distribute.InputContext
+    ) -> tf.data.Dataset:
+        """A worker's replica batches of all examples, each once; fillers have weight 0.0."""
+
+    def evaluation_batches(self, batch_size: int, max_batches: int | None) -> int:
+        """Number of global batches of `evaluation`."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +98,42 @@ class RecordSource:
         text = "".join(f"{Path(path).name}\t{count}\n" for path, count in files)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
         return f"{digest} ({self.size} in {len(self.files)} files)"
+
+    def find_fault(self) -> RecordError | None:
+        """See `Source`."""
+        for path in self.files:
+            try:
+                for index, record in enumerate(read_records(path)):
+                    _check_record(path, index, record, self)
+            except RecordError as error:
+                return error
+        return None
+
+    def training(
+        self,
+        batch_size: int,
+        *,
+        shuffle: bool,
+        seed: int,
+        first_batch: int,
+        context: tf.distribute.InputContext,
+    ) -> tf.data.Dataset:
+        """See `Source`; `training_batches` says which records meet."""
+        batches = training_batches(
+            self, batch_size, shuffle=shuffle, seed=seed, first_batch=first_batch
+        )
+        return share_of_worker(batches, self, context)
+
+    def evaluation(
+        self, batch_size: int, max_batches: int | None, context: tf.distribute.InputContext
+    ) -> tf.data.Dataset:
+        """See `Source`; records come in file order."""
+        return share_of_worker(evaluation_batches(self, batch_size, max_batches), self, context)
+
+    def evaluation_batches(self, batch_size: int, max_batches: int | None) -> int:
+        """See `Source`."""
+        count = -(-self.size // batch_size)
+        return count if max_batches is None else min(count, max_batches)
 
 
 def open_records(
@@ -118,17 +192,6 @@ def _check_record(path: str, index: int, record: bytes, source: RecordSource) ->
                 f"{path}, record {index}: {name} must be in [0, {limit}), but holds "
                 f"{int(wrong[0])}. Use the config and vocabulary that the records were made with."
             )
-
-
-def find_fault(source: RecordSource) -> RecordError | None:
-    """The first record that breaks a rule, searched for after a pipeline has failed."""
-    for path in source.files:
-        try:
-            for index, record in enumerate(read_records(path)):
-                _check_record(path, index, record, source)
-        except RecordError as error:
-            return error
-    return None
 
 
 def parse_batch(serialized: tf.Tensor, source: RecordSource) -> Batch:
@@ -237,15 +300,14 @@ def share_of_worker(
 
 def evaluation_batches(
     source: RecordSource, batch_size: int, max_batches: int | None
-) -> tuple[tf.data.Dataset, int]:
-    """Batches of serialized examples in file order, each example once, and their number.
+) -> tf.data.Dataset:
+    """Batches of serialized examples in file order, each example once.
 
     The last batch is filled up with empty strings; `share_of_worker` gives them no weight.
     """
-    count = -(-source.size // batch_size)
-    count = count if max_batches is None else min(count, max_batches)
+    count = source.evaluation_batches(batch_size, max_batches)
     records = tf.data.TFRecordDataset(list(source.files)).take(count * batch_size)
     fill = tf.data.Dataset.from_tensors(tf.constant("")).repeat(-source.size % batch_size)
     if count * batch_size > source.size:
         records = records.concatenate(fill)
-    return records.batch(batch_size, drop_remainder=True), count
+    return records.batch(batch_size, drop_remainder=True)

@@ -17,8 +17,8 @@ from bert_tf.modeling.layers import (
     INITIALIZER_RANGE,
     LayerNorm,
     Linear,
+    OutputLayer,
     fold_seed,
-    initializer,
     merge_rows,
 )
 
@@ -108,69 +108,6 @@ class MaskedLmHead(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("bert_tf")
-class NextSentenceHead(keras.layers.Layer):
-    """Tells whether the second segment follows the first.
-
-    Call: pooled [B, H] -> logits [B, 2] float32. No dropout, and the kernel is [2, H], both as in
-    the release.
-
-    Args:
-        hidden_size: H.
-        initializer_range: Standard deviation of the kernel.
-        seed: Seed of the initialisation; None draws one.
-
-    Source: `get_next_sentence_output` of the original's run_pretraining.py.
-    """
-
-    def __init__(
-        self,
-        hidden_size: int,
-        initializer_range: float = INITIALIZER_RANGE,
-        seed: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.built = False
-        self._arguments: dict[str, Any] = {
-            "hidden_size": hidden_size,
-            "initializer_range": initializer_range,
-            "seed": seed,
-        }
-        self.build()
-
-    def build(self, *_: Any) -> None:
-        """Creates kernel [2, H] and bias [2]."""
-        if self.built:
-            return
-        self.kernel = self.add_weight(
-            name="kernel",
-            shape=(NUM_NEXT_SENTENCE_CLASSES, self._arguments["hidden_size"]),
-            initializer=initializer(self._arguments["initializer_range"], self._arguments["seed"]),
-            autocast=False,
-        )
-        self.bias = self.add_weight(
-            name="bias",
-            shape=(NUM_NEXT_SENTENCE_CLASSES,),
-            initializer="zeros",
-            autocast=False,
-        )
-        self.built = True
-
-    def call(self, pooled: Tensor) -> Tensor:
-        """Logits in float32."""
-        pooled = ops.cast(pooled, "float32")
-        return kernels.project_on_rows(pooled, self.kernel.value) + self.bias
-
-    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
-        """[B, 2]."""
-        return (input_shape[0], NUM_NEXT_SENTENCE_CLASSES)
-
-    def get_config(self) -> dict[str, Any]:
-        """Arguments of the constructor."""
-        return {**super().get_config(), **self._arguments}
-
-
-@keras.saving.register_keras_serializable("bert_tf")
 class BertPretrainer(keras.Model):
     """The encoder with both heads of pretraining.
 
@@ -187,7 +124,7 @@ class BertPretrainer(keras.Model):
         self,
         encoder: BertEncoder,
         masked_lm: MaskedLmHead,
-        next_sentence: NextSentenceHead,
+        next_sentence: OutputLayer,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -195,6 +132,8 @@ class BertPretrainer(keras.Model):
         self.encoder = encoder
         self.masked_lm = masked_lm
         self.next_sentence = next_sentence
+        if not next_sentence.built:
+            next_sentence.build((None, encoder.get_config()["hidden_size"]))
         self.built = True  # Every part has created its own variables.
 
     # --- graph ---
@@ -251,8 +190,8 @@ def build_pretrainer(
         name="masked_lm",
         dtype=dtype,
     )
-    next_sentence = NextSentenceHead(
-        config.hidden_size,
+    next_sentence = OutputLayer(
+        NUM_NEXT_SENTENCE_CLASSES,
         spread,
         fold_seed(seed, "next_sentence"),
         name="next_sentence",

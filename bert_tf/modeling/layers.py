@@ -107,6 +107,67 @@ class Linear(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("bert_tf")
+class OutputLayer(keras.layers.Layer):
+    """Logits of a few classes: x @ kernel^T + bias in float32, the kernel [units, in].
+
+    The release keeps the kernels of all its output layers that way round.
+
+    Call: [..., in] -> [..., units] float32.
+
+    Args:
+        units: Number of classes.
+        initializer_range: Standard deviation of the truncated normal of the kernel.
+        seed: Seed of the kernel's initialisation; None draws one.
+
+    Source: `get_next_sentence_output` of the original's run_pretraining.py, `create_model` of its
+    run_classifier.py and run_squad.py.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        initializer_range: float = INITIALIZER_RANGE,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.units = units
+        self.initializer_range = initializer_range
+        self.seed = seed
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Creates kernel [units, in] and bias [units]."""
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(self.units, input_shape[-1]),
+            initializer=initializer(self.initializer_range, self.seed),
+            autocast=False,
+        )
+        self.bias = self.add_weight(
+            name="bias", shape=(self.units,), initializer="zeros", autocast=False
+        )
+
+    def call(self, x: Tensor) -> Tensor:
+        """Logits in float32."""
+        rows = merge_rows(ops.cast(x, "float32"))
+        logits = kernels.project_on_rows(rows, self.kernel.value) + self.bias
+        return ops.reshape(logits, (*ops.shape(x)[:-1], self.units))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """[..., units]."""
+        return (*input_shape[:-1], self.units)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor."""
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "initializer_range": self.initializer_range,
+            "seed": self.seed,
+        }
+
+
+@keras.saving.register_keras_serializable("bert_tf")
 class Embeddings(keras.layers.Layer):
     """Word + token type + position embeddings, normalised, with dropout.
 

@@ -13,23 +13,13 @@ from bert_tf.config import BertConfig
 from bert_tf.inputs.records import RecordSchema, pretraining_schema
 from bert_tf.modeling.dropout import Dropout
 from bert_tf.modeling.heads import NUM_NEXT_SENTENCE_CLASSES, build_pretrainer
+from bert_tf.tasks.losses import correct, cross_entropy
 from bert_tf.tasks.task import Batch, Sums
 
 Tensor = Any
 
 # Keeps the loss of a batch without a single prediction finite; of `get_masked_lm_output`.
 WEIGHT_EPSILON = 1e-5
-
-
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """-log softmax of the labelled class: float32 [..., C], int [...] -> [...]."""
-    return ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
-
-
-def correct(logits: Tensor, labels: Tensor) -> Tensor:
-    """1.0 where the highest logit is the label's, else 0.0: [..., C], [...] -> [...]."""
-    best = ops.argmax(logits, axis=-1)
-    return ops.cast(ops.equal(ops.cast(best, "int32"), labels), "float32")
 
 
 class PretrainingTask:

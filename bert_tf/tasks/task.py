@@ -48,3 +48,16 @@ class Task(Protocol):
 
     def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:
         """Metrics from sums over any number of batches; empty sums must not fail."""
+
+
+class PredictingTask(Task, Protocol):
+    """A task that gives an answer for every example, as all but pretraining do.
+
+    Attributes:
+        token_outputs: Names of the outputs of `predict` that have a value for every token.
+    """
+
+    token_outputs: tuple[str, ...]
+
+    def predict(self, model: keras.Model, batch: Batch) -> dict[str, Tensor]:
+        """Outputs of each example, [B, ...]; those of tokens have T as axis 1. No dropout."""

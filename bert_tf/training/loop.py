@@ -1,33 +1,26 @@
-"""Training and evaluation under Orbit's Controller; the only place that calls `strategy.run`."""
+"""Training under Orbit's Controller: the inner loop of steps, and what starts and ends it."""
 
 import contextlib
-import io
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
-import numpy as np
 import orbit
 import tensorflow as tf
 
-from bert_tf.conversion import tf1
-from bert_tf.inputs import datasets
+from bert_tf.inputs.datasets import Source
 from bert_tf.optimization import Optimizer, global_norm
 from bert_tf.tasks.task import Batch, Sums, Task
 from bert_tf.training import reports
 from bert_tf.training.loss_scale import SMALLEST_SCALE
 from bert_tf.training.options import TrainingOptions
+from bert_tf.training.replicas import TrainingError, explain, first, quietly, summed
 from bert_tf.training.runtime import Runtime
 from bert_tf.training.state import State
 from bert_tf.training.step import accumulate, fold_seed, gradient_function
-from bert_tf.training.watch import Watch, stop_on_sigterm
+from bert_tf.training.watch import Evaluation, StoppedEarly, Watch, stop_on_sigterm
 
 _NO_STEP = -1
 _FAULTS = "faults"  # replicas on which a number is not finite
-
-
-class TrainingError(RuntimeError):
-    """Training cannot go on; the message says at which step, why, and what to try."""
 
 
 class Trainer(orbit.AbstractTrainer):
@@ -37,23 +30,21 @@ class Trainer(orbit.AbstractTrainer):
         task: The task.
         state: The run's state, restored.
         optimizer: From `state.prepare_training`.
-        source: The records.
+        source: The examples.
     """
 
-    def __init__(
-        self, task: Task, state: State, optimizer: Optimizer, source: datasets.RecordSource
-    ) -> None:
+    def __init__(self, task: Task, state: State, optimizer: Optimizer, source: Source) -> None:
         self.task, self.state, self._optimizer = task, state, optimizer
         strategy, options = state.runtime.strategy, state.options
-        batches = datasets.training_batches(
-            source,
-            options.train_batch_size,
-            shuffle=options.shuffle,
-            seed=state.runtime.options.seed,
-            first_batch=int(state.step.numpy()),
-        )
+        done = int(state.step.numpy())
         distributed = strategy.distribute_datasets_from_function(
-            lambda context: datasets.share_of_worker(batches, source, context)
+            lambda context: source.training(
+                options.train_batch_size,
+                shuffle=options.shuffle,
+                seed=state.runtime.options.seed,
+                first_batch=done,
+                context=context,
+            )
         )
         self._iterator = iter(distributed)
         self._sum_names = ("loss", *task.sum_names)
@@ -61,6 +52,7 @@ class Trainer(orbit.AbstractTrainer):
             task,
             state.model,
             list(state.weights.values()),
+            trained=state.trained,
             jit_compile=state.runtime.jit_compile,
         )
 
@@ -96,7 +88,7 @@ class Trainer(orbit.AbstractTrainer):
         sums = {name: tf.zeros([]) for name in self._sum_names}
         first_bad = tf.constant(_NO_STEP, tf.int64)
         for _ in tf.range(num_steps):
-            added = _first(strategy, strategy.run(self._replica_step, args=(next(iterator),)))
+            added = first(strategy, strategy.run(self._replica_step, args=(next(iterator),)))
             sums = {name: sums[name] + added[name] for name in self._sum_names}
             bad = (added[_FAULTS] > 0.0) & (first_bad == _NO_STEP)
             first_bad = tf.where(bad, tf.cast(step, tf.int64), first_bad)
@@ -114,16 +106,17 @@ class Trainer(orbit.AbstractTrainer):
             self._compute,
             [tf.convert_to_tensor(variable.value) for variable in state.weights.values()],
             batch,
-            _summed(context, self.task.totals(batch)),
+            summed(context, self.task.totals(batch)),
             lambda micro_batch: tf.random.fold_in(step_seed, micro_batch),
             scale,
             accumulation,
             self._sum_names,
+            state.trained,
         )
         # Summed first, clipped after: the norm is that of the global batch's gradient.
         gradients = context.all_reduce("SUM", gradients)
         faults = self._update(gradients, sums["loss"], scale, step)
-        return _summed(context, {**sums, _FAULTS: faults})
+        return summed(context, {**sums, _FAULTS: faults})
 
     def _update(
         self, gradients: list[tf.Tensor], loss: tf.Tensor, scale: tf.Tensor, step: tf.Tensor
@@ -148,71 +141,21 @@ class Trainer(orbit.AbstractTrainer):
         return tf.cast(~(finite | (scale > SMALLEST_SCALE)), tf.float32)
 
 
-class Evaluator(orbit.AbstractEvaluator):
-    """Orbit's evaluation: every example once.
+def train(
+    task: Task,
+    runtime: Runtime,
+    options: TrainingOptions,
+    source: Source,
+    evaluation: Callable[[State], Evaluation] | None = None,
+) -> None:
+    """Trains up to `num_train_steps`, saving and reporting on the way.
 
     Args:
         task: The task.
-        state: The run's state, restored.
-        source: The records.
-        progress: Moves on with every batch.
-        batches: From `datasets.evaluation_batches`.
-    """
-
-    def __init__(
-        self,
-        task: Task,
-        state: State,
-        source: datasets.RecordSource,
-        progress: reports.Progress,
-        batches: tf.data.Dataset,
-    ) -> None:
-        self.task, self.state, self._progress = task, state, progress
-        strategy = state.runtime.strategy
-        distributed = strategy.distribute_datasets_from_function(
-            lambda context: datasets.share_of_worker(batches, source, context)
-        )
-        self._iterator = iter(distributed)
-
-    def evaluate(self, num_steps: tf.Tensor) -> dict[str, float]:
-        """Evaluates `num_steps` batches; returns the task's metrics and the mean batch loss."""
-        totals: dict[str, float] = {}
-        for _ in range(int(num_steps)):
-            sums = self._batch(next(self._iterator))
-            for name, value in sums.items():
-                totals[name] = totals.get(name, 0.0) + float(value)
-            self._progress.update(1)
-        return {"loss": totals["loss"] / int(num_steps), **self.task.metrics(totals)}
-
-    @tf.function
-    def _batch(self, batch: Batch) -> Sums:
-        strategy = self.state.runtime.strategy
-        return _first(strategy, strategy.run(self._replica_batch, args=(batch,)))
-
-    def _replica_batch(self, batch: Batch) -> Sums:
-        context = tf.distribute.get_replica_context()
-        totals = _summed(context, self.task.totals(batch))
-        loss, sums = self.task.loss(self.state.model, batch, totals, None)
-        return _summed(context, {"loss": loss, **sums})
-
-
-def _summed(context: tf.distribute.ReplicaContext, values: Sums) -> Sums:
-    """Sums over all replicas, the same on each of them."""
-    names = list(values)
-    summed = context.all_reduce("SUM", [values[name] for name in names])
-    return dict(zip(names, summed, strict=True))
-
-
-def _first(strategy: tf.distribute.Strategy, values: Sums) -> Sums:
-    """The values of one replica, where all have the same.
-
-    `strategy.reduce` would do as well, but fails with one replica on each of several workers.
-    """
-    return {name: strategy.experimental_local_results(each)[0] for name, each in values.items()}
-
-
-def train(task: Task, runtime: Runtime, options: TrainingOptions) -> None:
-    """Trains up to `num_train_steps`, saving and reporting on the way.
+        runtime: The started runtime.
+        options: The run's options.
+        source: The examples.
+        evaluation: Makes what evaluates every `eval_every` steps, and may end the training.
 
     Raises:
         TrainingError: If a loss is not finite.
@@ -223,14 +166,18 @@ def train(task: Task, runtime: Runtime, options: TrainingOptions) -> None:
         watch.Terminated: After SIGTERM, with everything saved.
     """
     options.check_training(runtime.replicas)
-    source = datasets.open_records(options.input_file, *task.schema())
     reports.make_directory(options.output_dir)
     state = State(task, runtime, options)
     with state.store.locked() if runtime.is_chief else contextlib.nullcontext():
-        _train(task, state, source)
+        _train(task, state, source, evaluation)
 
 
-def _train(task: Task, state: State, source: datasets.RecordSource) -> None:
+def _train(
+    task: Task,
+    state: State,
+    source: Source,
+    evaluation: Callable[[State], Evaluation] | None,
+) -> None:
     runtime, options = state.runtime, state.options
     optimizer = state.prepare_training(source)
     start = state.restore()
@@ -243,7 +190,7 @@ def _train(task: Task, state: State, source: datasets.RecordSource) -> None:
         if runtime.is_chief:
             reports.say(f"All {options.num_train_steps} steps are done already.")
         return
-    watch = Watch(state, done)
+    watch = Watch(state, done, evaluation(state) if evaluation else None)
     controller = orbit.Controller(
         global_step=state.step,
         strategy=runtime.strategy,
@@ -252,8 +199,8 @@ def _train(task: Task, state: State, source: datasets.RecordSource) -> None:
         steps_per_loop=watch.steps_per_loop,
         summary_dir=str(options.output_dir) if runtime.is_chief else None,
     )
-    with stop_on_sigterm(watch), _explain(source), watch:
-        _quietly(controller.train, options.num_train_steps)
+    with stop_on_sigterm(watch), explain(source), watch, contextlib.suppress(StoppedEarly):
+        quietly(controller.train, options.num_train_steps)
     if runtime.is_chief:
         picture = reports.draw_curves(options.output_dir)
         saved = state.store.prefix(int(state.step.numpy()))
@@ -279,71 +226,3 @@ def _check_agreement(state: State) -> None:
             f"is of step {int(state.step.numpy())}. Mount one directory on all of them, or copy "
             "the newest checkpoint to each."
         )
-
-
-def evaluate(task: Task, runtime: Runtime, options: TrainingOptions) -> dict[str, Any]:
-    """Evaluates the newest checkpoint of `output_dir`, or else `init_checkpoint`.
-
-    Returns:
-        The metrics, which are also written to `eval_results.txt`.
-
-    Raises:
-        ValueError: If there is nothing to evaluate, or batches do not divide.
-        RecordError, CheckpointError: As `train`.
-    """
-    options.check_evaluation(runtime.replicas)
-    source = datasets.open_records(options.input_file, *task.schema())
-    state = State(task, runtime, options)
-    if not state.store.steps() and not options.init_checkpoint:
-        raise ValueError(
-            f"There is nothing to evaluate: --output_dir={options.output_dir} holds no checkpoint "
-            "and no --init_checkpoint is given."
-        )
-    reports.make_directory(options.output_dir)
-    start = state.restore()
-    size = options.eval_batch_size
-    batches, count = datasets.evaluation_batches(source, size, options.max_eval_steps)
-    seen = min(count * size, source.size)
-    if runtime.is_chief:
-        reports.say(f"Evaluating {seen} of {source.size} records, {start}.")
-    progress = reports.Progress("evaluate", count, visible=runtime.is_chief)
-    controller = orbit.Controller(
-        global_step=state.step,
-        strategy=runtime.strategy,
-        evaluator=Evaluator(task, state, source, progress, batches),
-        eval_summary_dir=str(options.output_dir / "eval") if runtime.is_chief else None,
-    )
-    with _explain(source), contextlib.closing(progress):
-        results = _quietly(controller.evaluate, count)
-    results.pop("steps_per_second", None)
-    results = {name: str(np.float32(value)) for name, value in results.items()}
-    results[tf1.GLOBAL_STEP] = int(state.step.numpy())
-    if runtime.is_chief:
-        path = reports.write_eval_results(options.output_dir, results)
-        reports.say(path.read_text(encoding="utf-8").rstrip())
-    return results
-
-
-@contextlib.contextmanager
-def _explain(source: datasets.RecordSource) -> Iterator[None]:
-    """Turns a failure of the pipeline into the record that caused it, and of memory into advice."""
-    try:
-        yield
-    except tf.errors.ResourceExhaustedError as error:
-        reason = (error.message.splitlines() or [""])[0]
-        raise TrainingError(
-            f"A step must fit into the memory of its device, but does not ({reason}). Lower "
-            "--train_batch_size (--eval_batch_size in evaluation), or keep it and raise "
-            "--gradient_accumulation_steps, or try --precision=bfloat16."
-        ) from error
-    except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
-        fault = datasets.find_fault(source)
-        if fault is None:
-            raise
-        raise fault from error
-
-
-def _quietly(function: Any, *arguments: Any) -> Any:
-    """Calls without Orbit's own lines on standard output, which the progress line replaces."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        return function(*arguments)

@@ -31,6 +31,12 @@ def say(message: str) -> None:
     print(message, flush=True)  # noqa: T201
 
 
+def say_above(message: str) -> None:
+    """Tells something while a progress line is shown, which moves down for it."""
+    tqdm.write(message, file=sys.stdout)
+    sys.stdout.flush()
+
+
 def warn(message: str) -> None:
     """The same on standard error."""
     print(message, file=sys.stderr, flush=True)  # noqa: T201
@@ -41,12 +47,14 @@ class Progress:
 
     Args:
         description: What is going on.
-        total: Steps in all.
+        total: Steps in all, if that is known.
         done: Steps done before.
         visible: False for the workers that stay silent.
     """
 
-    def __init__(self, description: str, total: int, done: int = 0, visible: bool = True) -> None:
+    def __init__(
+        self, description: str, total: int | None, done: int = 0, visible: bool = True
+    ) -> None:
         # A file is no terminal: a line every half a minute is enough there.
         interval = 0.2 if sys.stderr.isatty() else 30.0
         self._bar = tqdm(

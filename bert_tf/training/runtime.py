@@ -18,6 +18,8 @@ PRECISIONS = {
     "float16": "mixed_float16",
 }
 SECONDS_TO_REACH_A_TPU = 20.0
+_LENGTHS = 4  # a row of registers is filled, and little is padded
+_COMPILED_LENGTHS = 32  # every length is compiled once
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,13 @@ class Runtime:
     def replicas(self) -> int:
         """Number of replicas over all workers."""
         return int(self.strategy.num_replicas_in_sync)
+
+    @property
+    def length_multiple(self) -> int:
+        """What lengths of batches are rounded up to; 0 for one length (`batches.TableSource`)."""
+        if self.name == "tpu":  # A TPU compiles every shape: one only.
+            return 0
+        return _COMPILED_LENGTHS if self.jit_compile else _LENGTHS
 
     def describe(self) -> str:
         """One line for the person at the terminal."""

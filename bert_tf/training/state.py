@@ -20,17 +20,19 @@ import numpy as np
 import orbit
 import tensorflow as tf
 
-from bert_tf.conversion import tf1
+from bert_tf.conversion import initialize, tf1
 from bert_tf.conversion.weight_map import named_variables
-from bert_tf.inputs.datasets import RecordSource
-from bert_tf.optimization import Optimizer, Schedule
+from bert_tf.inputs.datasets import Source
+from bert_tf.optimization import Optimizer, Schedule, is_frozen, layer_rates
 from bert_tf.tasks.task import Task
+from bert_tf.training import reports
 from bert_tf.training.checkpoints import CheckpointStore
 from bert_tf.training.loss_scale import LossScale
 from bert_tf.training.options import TrainingOptions
 from bert_tf.training.runtime import Runtime
 
 PRIVATE = "bert_tf/"  # prefix of what other programs' checkpoints do not hold
+BEST_DIRECTORY = "best"  # of the output directory
 FINGERPRINT = f"{PRIVATE}run"
 # Of a model's config, what is no property of the function that it computes, or is said elsewhere.
 _NO_PART_OF_THE_MODEL = ("seed", "name", "dtype", "build_config")
@@ -43,6 +45,9 @@ class State:
         task: The task.
         runtime: The started runtime.
         options: The run's options.
+
+    Attributes:
+        unloaded: Names of the weights that `restore` found nowhere: they have initial values.
     """
 
     def __init__(self, task: Task, runtime: Runtime, options: TrainingOptions) -> None:
@@ -53,23 +58,34 @@ class State:
         with runtime.strategy.scope():
             self.model = task.build_model()
             self.weights = named_variables(self.model)
+            self.trained = [not is_frozen(name, options.freeze_layers) for name in self.weights]
             self.step = orbit.utils.create_global_step()
         self.schedule = schedule
         self.optimizer: Optimizer | None = None
         self.loss_scale = LossScale(active=False)
         self.store = CheckpointStore(options.output_dir, options.keep_checkpoint_max)
+        self.best = CheckpointStore(options.output_dir / BEST_DIRECTORY, keep=1)
+        self.unloaded: tuple[str, ...] = ()
         self._records: str | None = None
 
-    def prepare_training(self, source: RecordSource | None = None) -> Optimizer:
+    def prepare_training(self, source: Source | None = None) -> Optimizer:
         """Creates what only training needs: the optimizer with its slots, and the loss scale.
 
         Args:
-            source: The records, for the fingerprint alone.
+            source: The examples, for the fingerprint alone.
         """
         self._records = source.fingerprint() if source else None
         with self.runtime.strategy.scope():
-            variables = {name: variable.value for name, variable in self.weights.items()}
-            self.optimizer = Optimizer(variables, self.options.optimizer, self.schedule)
+            variables = {
+                name: variable.value
+                for (name, variable), trained in zip(
+                    self.weights.items(), self.trained, strict=True
+                )
+                if trained
+            }
+            decay = self.options.layer_decay
+            rates = layer_rates(self.weights, decay) if decay < 1.0 else None
+            self.optimizer = Optimizer(variables, self.options.optimizer, self.schedule, rates)
             self.loss_scale = LossScale(self.runtime.options.precision == "float16")
         return self.optimizer
 
@@ -97,6 +113,8 @@ class State:
             "num_train_steps": options.num_train_steps,
             "num_warmup_steps": options.num_warmup_steps,
             "shuffle": options.shuffle,
+            "layer_decay": options.layer_decay,
+            "freeze_layers": options.freeze_layers,
         }
 
     def save(self) -> None:
@@ -121,8 +139,39 @@ class State:
             self._assign(held, values, self.store.prefix(step))
             return f"resumed from {self.store.prefix(step)}{self._differences(values)}"
         if self.options.init_checkpoint:
-            return f"started from {tf1.load_weights(self.model, self.options.init_checkpoint)}"
+            report = initialize.load_weights(self.model, self.options.init_checkpoint)
+            self.unloaded = report.initialized
+            return f"started from {report}"
+        self.unloaded = tuple(self.weights)
         return f"started from weights drawn with seed {self.runtime.options.seed}"
+
+    def save_best(self) -> None:
+        """Saves the weights of the current step as the best ones, on the chief only."""
+        if not self.runtime.is_chief:
+            return
+        reports.make_directory(self.best.directory)
+        weights = {name: tf.convert_to_tensor(item.value) for name, item in self.weights.items()}
+        weights[tf1.GLOBAL_STEP] = tf.convert_to_tensor(self.step)
+        self.best.save(int(self.step.numpy()), weights)
+
+    def restore_best(self) -> str:
+        """Takes the best weights where training kept some, or else starts as `restore` does."""
+        found = self.best.latest([*self.weights, tf1.GLOBAL_STEP]) if self.best.steps() else None
+        if found is None:
+            return self.restore()
+        step, values = found
+        prefix = self.best.prefix(step)
+        weights = {name: variable.value for name, variable in self.weights.items()}
+        self._assign({**weights, tf1.GLOBAL_STEP: self.step}, values, prefix)
+        return f"with the best checkpoint {prefix}"
+
+    def check_something_to_restore(self) -> None:
+        """Raises ValueError where `restore` would find weights neither here nor there."""
+        if not self.store.steps() and not self.options.init_checkpoint:
+            raise ValueError(
+                f"There is nothing to evaluate: --output_dir={self.options.output_dir} holds no "
+                "checkpoint and no --init_checkpoint is given."
+            )
 
     def _assign(
         self, tensors: Mapping[str, Any], values: Mapping[str, np.ndarray], path: str

@@ -58,14 +58,20 @@ def fold_seed(seed: int, *numbers: tf.Tensor) -> tf.Tensor:
 
 
 def gradient_function(
-    task: Task, model: keras.Model, variables: Sequence[Any], *, jit_compile: bool
+    task: Task,
+    model: keras.Model,
+    variables: Sequence[Any],
+    *,
+    trained: Sequence[bool],
+    jit_compile: bool,
 ) -> GradientFunction:
     """Builds the function (values, batch, totals, seed, loss_scale) -> (gradients, sums).
 
     Args:
         task: Gives the loss.
         model: The task's model.
-        variables: Its trainable variables.
+        variables: Its variables.
+        trained: For each of them, whether its gradient is wanted.
         jit_compile: Whether to compile with XLA.
 
     Returns:
@@ -75,21 +81,27 @@ def gradient_function(
         `totals`, the task's totals of the global batch;
         `seed`, int32 [2], for dropout;
         `loss_scale`, a scalar the loss is multiplied by before differentiation.
-        It returns dense float32 gradients and the task's sums with the unscaled `loss`.
+        It returns dense float32 gradients of the trained variables, and the task's sums with
+        the unscaled `loss`.
     """
 
     def compute(
         values: list[tf.Tensor], batch: Batch, totals: Sums, seed: tf.Tensor, loss_scale: tf.Tensor
     ) -> tuple[Gradients, Sums]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(values)
+            wanted = _where(trained, values)
+            tape.watch(wanted)
             with keras.StatelessScope(zip(variables, values, strict=True)):
                 loss, sums = task.loss(model, batch, totals, StatelessDropout(seed))
             scaled = loss * loss_scale
-        gradients = tape.gradient(scaled, values, unconnected_gradients="zero")
+        gradients = tape.gradient(scaled, wanted, unconnected_gradients="zero")
         return [tf.convert_to_tensor(gradient) for gradient in gradients], {"loss": loss, **sums}
 
     return tf.function(compute, jit_compile=True) if jit_compile else compute
+
+
+def _where(trained: Sequence[bool], values: Sequence[Any]) -> list[Any]:
+    return [value for value, is_trained in zip(values, trained, strict=True) if is_trained]
 
 
 def accumulate(
@@ -101,6 +113,7 @@ def accumulate(
     loss_scale: tf.Tensor,
     micro_batches: int,
     sum_names: Sequence[str],
+    trained: Sequence[bool],
 ) -> tuple[Gradients, Sums]:
     """Gradients and sums of a batch computed in parts, one after another.
 
@@ -115,17 +128,21 @@ def accumulate(
         loss_scale: See `gradient_function`.
         micro_batches: Number of parts.
         sum_names: Names of the sums that `compute` returns.
+        trained: See `gradient_function`.
     """
     if micro_batches == 1:
         return compute(values, batch, totals, seeds(tf.constant(0)), loss_scale)
     parts = {
-        name: tf.reshape(value, [micro_batches, -1, *value.shape[1:]])
+        name: tf.reshape(value, tf.concat([[micro_batches, -1], tf.shape(value)[1:]], axis=0))
         for name, value in batch.items()
     }
 
     def body(index: tf.Tensor, gradients: Gradients, sums: Sums) -> tuple[Any, ...]:
         part = {
-            name: tf.ensure_shape(value[index], value.shape[1:]) for name, value in parts.items()
+            name: tf.ensure_shape(
+                value[index], [batch[name].shape[0] // micro_batches, *batch[name].shape[1:]]
+            )
+            for name, value in parts.items()
         }
         more, extra = compute(values, part, totals, seeds(index), loss_scale)
         return (
@@ -136,7 +153,7 @@ def accumulate(
 
     start = (
         tf.constant(0),
-        [tf.zeros_like(value) for value in values],
+        [tf.zeros_like(value) for value in _where(trained, values)],
         {name: tf.zeros([]) for name in sum_names},
     )
     _, gradients, sums = tf.while_loop(lambda index, *_: index < micro_batches, body, start)

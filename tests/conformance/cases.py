@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from bert_tf.config import BertConfig
-from bert_tf.modeling import encoder, heads, layers, transformer
+from bert_tf.modeling import encoder, heads, layers, task_heads, transformer
 from tests.support.small import batch
 
 Inputs = dict[str, np.ndarray]
@@ -68,6 +68,14 @@ def _score(layer: Any, inputs: Inputs) -> Any:
     return layer(inputs["x"], inputs["masked_lm_positions"], inputs["table"])
 
 
+def _model(model: Any, inputs: Inputs) -> Any:
+    return model(inputs)
+
+
+def _choose(model: Any, inputs: Inputs) -> Any:
+    return model({name: keras.ops.stack([inputs[name]] * 3, axis=1) for name in IDS})
+
+
 IDS = ("input_word_ids", "input_mask", "input_type_ids")
 
 CASES: dict[str, Case] = {
@@ -89,13 +97,21 @@ CASES: dict[str, Case] = {
         _score,
         ("x", "masked_lm_positions", "table"),
     ),
-    "NextSentenceHead": Case(
-        lambda **kw: heads.NextSentenceHead(WIDTH, seed=1, **kw),
+    "OutputLayer": Case(
+        lambda **kw: layers.OutputLayer(2, seed=1, **kw),
         lambda layer, given: layer(given["x"][:, 0]),
         ("x",),
     ),
     "BertEncoder": Case(
         lambda **kw: encoder.build_encoder(TINY, 1, **kw), lambda model, given: model(given), IDS
+    ),
+    "BertClassifier": Case(lambda **kw: task_heads.build_classifier(TINY, 3, 1, **kw), _model, IDS),
+    "BertSpanModel": Case(lambda **kw: task_heads.build_span_model(TINY, 1, **kw), _model, IDS),
+    "BertTokenClassifier": Case(
+        lambda **kw: task_heads.build_token_classifier(TINY, 3, 1, **kw), _model, IDS
+    ),
+    "BertMultipleChoice": Case(
+        lambda **kw: task_heads.build_multiple_choice(TINY, 1, **kw), _choose, IDS
     ),
     "BertPretrainer": Case(
         lambda **kw: heads.build_pretrainer(TINY, 1, **kw),

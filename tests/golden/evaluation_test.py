@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from bert_tf.training import loop
+from bert_tf.training import evaluation
 from tests.support import small
 
 TOLERANCE = 1e-4
@@ -63,12 +63,12 @@ def test_large(tmp_path):
         shutil.copyfileobj(source, target)
     chosen = small.options(
         tmp_path / "out",
-        input_file=str(tmp_path / "records"),
         init_checkpoint=str(folder / "model.ckpt-300"),
         eval_batch_size=10,
         max_eval_steps=359,
     )
     with small.started(chosen.runtime) as running:
         task = small.task(folder / "bert_config_nodrop.json", 128, 20)
-        ours = loop.evaluate(task, running, chosen)
+        source = small.records(tmp_path / "records", task)
+        ours = evaluation.evaluate(task, running, chosen, source)
     check(folder, ours)

@@ -88,7 +88,6 @@ def test_large(tmp_path):
     rotated(tmp_path / "plain", tmp_path / "records")
     chosen = small.options(
         tmp_path / "out",
-        input_file=str(tmp_path / "records"),
         init_checkpoint=str(folder / "model.ckpt-300"),
         num_train_steps=40,
         num_warmup_steps=8,
@@ -98,7 +97,7 @@ def test_large(tmp_path):
     )
     with small.started(chosen.runtime) as running:
         task = small.task(folder / "bert_config_nodrop.json", 128, 20)
-        loop.train(task, running, chosen)
+        loop.train(task, running, chosen, small.records(tmp_path / "records", task))
     compare(tmp_path / "out", folder, "after_40_steps", 40, 2e-3)
 
 

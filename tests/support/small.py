@@ -17,8 +17,9 @@ import numpy as np
 import tensorflow as tf
 
 from bert_tf.config import BertConfig
+from bert_tf.inputs.datasets import RecordSource, open_records
 from bert_tf.tasks import PretrainingTask
-from bert_tf.training import loop, runtime
+from bert_tf.training import evaluation, loop, runtime
 from bert_tf.training.options import TrainingOptions
 from bert_tf.training.reports import METRICS_FILE, read_metrics
 from bert_tf.training.runtime import Runtime, RuntimeOptions
@@ -44,7 +45,6 @@ def options(directory: Path, **changes: Any) -> TrainingOptions:
     names = {field.name for field in dataclasses.fields(RuntimeOptions)}
     of_runtime = {name: changes.pop(name) for name in names & changes.keys()}
     defaults: dict[str, Any] = {
-        "input_file": str(RECORDS),
         "train_batch_size": 16,
         "eval_batch_size": 14,
         "learning_rate": 1e-3,
@@ -81,18 +81,25 @@ def task(config: Path = CONFIG, length: int = LENGTH, predictions: int = PREDICT
     return PretrainingTask(BertConfig.from_json_file(config), length, predictions, seed)
 
 
+def records(path: Path = RECORDS, of: PretrainingTask | None = None) -> RecordSource:
+    """The small records as a source."""
+    return open_records(str(path), *(of or task()).schema())
+
+
 def train(directory: Path, config: Path = CONFIG, **changes: Any) -> list[dict[str, float]]:
     """Trains in this process; the rows of the metrics file."""
+    source = records(Path(changes.pop("input_file", RECORDS)), task(config))
     chosen = options(directory, **changes)
     with started(chosen.runtime) as running:
-        loop.train(task(config), running, chosen)
+        loop.train(task(config), running, chosen, source)
     return read_metrics(directory / METRICS_FILE)
 
 
 def evaluate(directory: Path, config: Path = CONFIG, **changes: Any) -> dict[str, Any]:
+    source = records(Path(changes.pop("input_file", RECORDS)), task(config))
     chosen = options(directory, **changes)
     with started(chosen.runtime) as running:
-        return loop.evaluate(task(config), running, chosen)
+        return evaluation.evaluate(task(config), running, chosen, source)
 
 
 def tensors(prefix: str | Path) -> dict[str, np.ndarray]:

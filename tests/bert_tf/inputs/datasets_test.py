@@ -143,7 +143,8 @@ def test_workers_share_the_global_batches(source, workers, replicas):
 
 @pytest.mark.parametrize(("size", "most", "count"), [(4, None, 6), (23, None, 1), (4, 2, 2)])
 def test_evaluation_counts_each_example_once(source, size, most, count):
-    made, number = datasets.evaluation_batches(source, size, most)
+    made = datasets.evaluation_batches(source, size, most)
+    number = source.evaluation_batches(size, most)
     assert number == count
     parts = list(datasets.share_of_worker(made, source, tf.distribute.InputContext(1, 0, 1)))
     assert len(parts) == count
@@ -167,11 +168,11 @@ def test_an_id_outside_its_limits_is_named(tmp_path, bad):
     write(tmp_path / "a", [1, 2])
     write(tmp_path / "b", [3, bad, 4])
     good_first = datasets.open_records(str(tmp_path / "*"), SCHEMA, {"id": LIMIT})
-    made, _ = datasets.evaluation_batches(good_first, 5, None)
+    made = datasets.evaluation_batches(good_first, 5, None)
     (batch,) = made
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"id must be in \[0, 100\)"):
         datasets.parse_batch(batch, good_first)
-    fault = datasets.find_fault(good_first)
+    fault = good_first.find_fault()
     assert str(fault).startswith(
         f"{tmp_path / 'b'}, record 1: id must be in [0, 100), but holds {bad}. Use the config"
     )
@@ -181,4 +182,4 @@ def test_an_id_outside_its_limits_is_named(tmp_path, bad):
 
 
 def test_no_fault_is_found_in_good_records(source):
-    assert datasets.find_fault(source) is None
+    assert source.find_fault() is None

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from bert_tf.modeling.heads import MaskedLmHead, NextSentenceHead, build_pretrainer
+from bert_tf.modeling.heads import MaskedLmHead, build_pretrainer
+from bert_tf.modeling.layers import OutputLayer
 from tests.conformance.cases import TINY
 from tests.support import small
 
@@ -24,7 +25,8 @@ def test_masked_lm_scores_the_gathered_positions_on_the_table():
 
 
 def test_next_sentence_is_linear_with_a_kernel_of_two_rows():
-    head = NextSentenceHead(4, seed=1)
+    head = OutputLayer(2, seed=1)
+    head.build((None, 4))
     head.bias.assign([1.0, -1.0])
     x = DRAW.normal(size=[3, 4]).astype("float32")
     assert head.kernel.shape == (2, 4)

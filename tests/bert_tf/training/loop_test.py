@@ -96,7 +96,9 @@ def test_silent_workers_say_nothing(tmp_path, capsys):
     capsys.readouterr()
     chosen = small.options(tmp_path, num_train_steps=1, num_warmup_steps=0)
     with small.started(chosen.runtime) as running:
-        loop.train(small.task(), dataclasses.replace(running, is_chief=False), chosen)
+        loop.train(
+            small.task(), dataclasses.replace(running, is_chief=False), chosen, small.records()
+        )
     assert capsys.readouterr() == ("", "")
 
 

@@ -8,7 +8,7 @@ from bert_tf.training.options import TrainingOptions
 
 
 def options(**changes):
-    return TrainingOptions(**{"output_dir": Path("out"), "input_file": "x", **changes})
+    return TrainingOptions(**{"output_dir": Path("out"), **changes})
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,7 @@ def test_accumulation_adds_up_and_seeds_each_part():
             tf.constant(4.0),
             parts,
             ("loss", "seed"),
+            (True,),
         )
 
     for parts in (1, 2, 4):
