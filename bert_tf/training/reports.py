@@ -18,11 +18,13 @@ EVAL_RESULTS_FILE = "eval_results.txt"
 # Short names of metrics on the progress line, in this order; others are left to TensorBoard.
 _ON_THE_LINE = {
     "loss": "loss",
+    "accuracy": "acc",
     "masked_lm_accuracy": "mlm_acc",
     "next_sentence_accuracy": "nsp_acc",
     "learning_rate": "lr",
     "sequences_per_second": "seq/s",
 }
+_NO_CURVES = ("step", "time", "sequences_per_second")
 _FORMAT = "{desc} {percentage:3.0f}%|{bar:20}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
 
 
@@ -157,22 +159,27 @@ def draw_curves(directory: Path) -> Path | None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    panels = (
-        ("loss", ("loss", "masked_lm_loss", "next_sentence_loss")),
-        ("accuracy", ("masked_lm_accuracy", "next_sentence_accuracy")),
-        ("learning rate", ("learning_rate",)),
-    )
+    names = dict.fromkeys(name for row in rows for name in row if name not in _NO_CURVES)
+    losses = [name for name in names if name.endswith("loss")]
+    rates = [name for name in names if name == "learning_rate"]
+    others = [name for name in names if name not in (*losses, *rates)]
+    panels = [
+        (title, drawn)
+        for title, drawn in (("loss", losses), ("accuracy", others), ("learning rate", rates))
+        if drawn
+    ]
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     canvas = FigureCanvasAgg(figure)
-    for axes, (title, names) in zip(figure.subplots(1, len(panels)), panels, strict=True):
-        for name in names:
+    all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axes, (title, drawn) in zip(all_axes, panels, strict=True):
+        for name in drawn:
             points = [(row["step"], row[name]) for row in rows if name in row]
             if points:
                 axes.plot(*zip(*points, strict=True), label=name.replace("_", " "), linewidth=1.2)
         axes.set_title(title)
         axes.set_xlabel("step")
         axes.grid(alpha=0.3)
-        if len(names) > 1:
+        if len(drawn) > 1:
             axes.legend(fontsize=8)
     path = directory / CURVES_FILE
     with files.replacing(path) as partial:
