@@ -159,6 +159,15 @@ class BertConfig:
         except (TypeError, ValueError) as error:
             raise type(error)(f"{path}: {error}") from None
 
+    def check_length(self, max_seq_length: int) -> None:
+        """Raises ValueError where sequences are longer than the model's positions."""
+        if max_seq_length > self.max_position_embeddings:
+            raise ValueError(
+                f"--max_seq_length is {max_seq_length}, but the model of the config has only "
+                f"max_position_embeddings = {self.max_position_embeddings}. Make sequences that "
+                "are no longer, or use a config with more positions."
+            )
+
     def to_dict(self) -> dict[str, Any]:
         """All attributes by name."""
         return dataclasses.asdict(self)

@@ -4,6 +4,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 # A file of a killed run is overwritten by the next one, and easy to recognize.
 PARTIAL = ".partial-"
@@ -34,6 +35,14 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Writes a UTF-8 file with the line ends of `text`, whole or not at all."""
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8", newline="\n")
+
+
+@contextlib.contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[IO[str]]:
+    """An open UTF-8 file that gets its name when the block ends well."""
+    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
+        yield file
+        file.flush()
 
 
 def sync(path: str | os.PathLike[str]) -> None:

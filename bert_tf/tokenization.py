@@ -272,6 +272,7 @@ class FullTokenizer:
     Attributes:
         vocab: {token: id}; not to be changed afterwards.
         inv_vocab: {id: token}.
+        do_lower_case: whether text is lower-cased.
 
     Raises:
         FileNotFoundError, ValueError: see `load_vocab`.
@@ -282,6 +283,7 @@ class FullTokenizer:
         self.vocab = load_vocab(vocab_file)
         require_tokens(self.vocab, [UNK_TOKEN], vocab_file)
         self.inv_vocab = {index: token for token, index in self.vocab.items()}
+        self.do_lower_case = do_lower_case
         self.basic_tokenizer = BasicTokenizer(do_lower_case)
         self.wordpiece_tokenizer = WordpieceTokenizer(self.vocab)
         self._tokens = _ChunkCache(self._chunk_tokens)

@@ -19,13 +19,11 @@ Outputs = dict[str, np.ndarray | list[np.ndarray]]
 
 
 class Job(Protocol):
-    """A fine-tuning run of one command.
+    """A fine-tuning run of one command."""
 
-    Attributes:
-        metric: Name of the score that decides which checkpoint is best; larger is better.
-    """
-
-    metric: str
+    @property
+    def metric(self) -> str:
+        """Name of the score that decides which checkpoint is best; larger is better."""
 
     def task(self, seed: int) -> PredictingTask:
         """The task, its model initialised from a seed."""

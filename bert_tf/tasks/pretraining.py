@@ -53,12 +53,7 @@ class PretrainingTask:
         max_predictions_per_seq: int,
         seed: int | None = None,
     ) -> None:
-        if max_seq_length > config.max_position_embeddings:
-            raise ValueError(
-                f"--max_seq_length is {max_seq_length}, but the model of the config has only "
-                f"max_position_embeddings = {config.max_position_embeddings}. Make records that "
-                "are no longer, or use a config with more positions."
-            )
+        config.check_length(max_seq_length)
         self.config = config
         self.max_seq_length = max_seq_length
         self.max_predictions_per_seq = max_predictions_per_seq

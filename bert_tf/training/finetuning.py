@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -73,6 +74,26 @@ def _run_seed(job: Job, runtime: Runtime, options: FinetuningOptions) -> dict[st
         if options.do_predict:
             session.predict(state)
     return scores
+
+
+def read_task(directory: Path) -> dict[str, Any]:
+    """What `task.json` says of the model in a directory; nothing where there is none.
+
+    Raises:
+        ValueError: If the file is damaged.
+    """
+    path = directory / TASK_FILE
+    if not path.exists():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            f"{path} must be JSON as training writes it, but is not: {error}"
+        ) from None
+    if not isinstance(content, dict) or "task" not in content:
+        raise ValueError(f"{path} must be an object with the key task, as training writes it.")
+    return content
 
 
 class Selection:
