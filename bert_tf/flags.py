@@ -116,11 +116,12 @@ def define_pretraining() -> None:
     )
 
 
-def define_finetuning(max_seq_length: int = 128) -> None:
+def define_finetuning(max_seq_length: int = 128, pad_to_batch: bool = True) -> None:
     """What every fine-tuning command has, beside `define_training`.
 
     Args:
         max_seq_length: The command's default.
+        pad_to_batch: Likewise.
     """
     flags.DEFINE_bool("do_predict", False, "Whether to predict.")
     flags.DEFINE_integer("predict_batch_size", 8, "Examples of a prediction batch.")
@@ -141,7 +142,9 @@ def define_finetuning(max_seq_length: int = 128) -> None:
         "freeze_layers", 0, "Lowest layers that are not trained, the embeddings with them."
     )
     flags.DEFINE_bool(
-        "pad_to_batch", True, "Pad sequences to their batch's longest, not to --max_seq_length."
+        "pad_to_batch",
+        pad_to_batch,
+        "Pad sequences to their batch's longest, not to --max_seq_length.",
     )
     flags.DEFINE_bool("report", False, "Write report.html after the evaluation.")
 

@@ -155,6 +155,10 @@ class ClassifierJob:
         """Tokenized now, or read from `train.tf_record`."""
         return self._cached("train", "train.tf_record")
 
+    def epoch_size(self, table: ExampleTable) -> int:
+        """All rows."""
+        return len(table)
+
     def evaluation_examples(self) -> ExampleTable:
         """Tokenized now, or read from `eval.tf_record`."""
         return self._cached("dev", "eval.tf_record")

@@ -31,6 +31,9 @@ class Job(Protocol):
     def training_examples(self) -> ExampleTable:
         """All examples to train on."""
 
+    def epoch_size(self, table: ExampleTable) -> int:
+        """How many examples make an epoch: not always the rows of the training table."""
+
     def evaluation_examples(self) -> ExampleTable:
         """All examples to evaluate on."""
 

@@ -150,8 +150,9 @@ class _Session:
 
     def train(self) -> None:
         """Trains on all epochs; the state of the run is in the output directory."""
-        source = self._source(self.job.training_examples())
-        training = self.options.for_examples(source.size)
+        table = self.job.training_examples()
+        source = self._source(table)
+        training = self.options.for_examples(self.job.epoch_size(table))
         if training.eval_every:
             training.check_evaluation(self.runtime.replicas)
         reports.make_directory(self.directory)

@@ -90,6 +90,9 @@ class ToyJob:
     def training_examples(self) -> ExampleTable:
         return examples(256, 1)
 
+    def epoch_size(self, table: ExampleTable) -> int:
+        return len(table)
+
     def evaluation_examples(self) -> ExampleTable:
         return examples(45, 2)
 
