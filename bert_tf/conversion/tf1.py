@@ -6,7 +6,7 @@ release's variable names, as TensorFlow 1's Saver writes and reads them.
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -166,11 +166,34 @@ def load_weights(model: keras.Model, path: str) -> LoadReport:
     path = resolve_prefix(path)
     reader = open_checkpoint(path)
     shapes = reader.get_variable_to_shape_map()
+    return assign(model, path, shapes, lambda name: read_tensor(reader, path, name))
+
+
+def assign(
+    model: keras.Model,
+    path: str,
+    shapes: Mapping[str, Any],
+    read: Callable[[str], np.ndarray],
+    optional: Collection[str] = (),
+) -> LoadReport:
+    """Gives a model the tensors that it shares with a source, checked as in `load_weights`.
+
+    Args:
+        model: See `load_weights`.
+        path: Of the source, for messages.
+        shapes: Checkpoint name to shape, of all that the source holds.
+        read: The tensor of a name.
+        optional: Names of the encoder that the source may lack.
+
+    Raises:
+        CheckpointError: See `load_weights`.
+    """
     variables = named_variables(model)
-    _check_encoder(path, variables, shapes)
+    needed = [name for name in variables if name in shapes or name not in optional]
+    _check_encoder(path, needed, shapes)
     _check_shapes(path, shapes, variables)
     loaded = tuple(name for name in variables if name in shapes)
-    values = {name: read_tensor(reader, path, name) for name in loaded}
+    values = {name: read(name) for name in loaded}
     for name, value in values.items():
         variables[name].assign(value)
     return LoadReport(

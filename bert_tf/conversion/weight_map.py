@@ -57,6 +57,31 @@ TABLE: tuple[tuple[str, str], ...] = (
 )
 
 
+class NameTable:
+    """Two lists of names side by side, translated both ways.
+
+    Args:
+        rows: Pairs of templates; see the module.
+    """
+
+    def __init__(self, rows: Iterable[tuple[str, str]]) -> None:
+        self._rules = [(_pattern(left), right, _pattern(right), left) for left, right in rows]
+
+    def to_right(self, name: str) -> str | None:
+        """The right-hand name of a left-hand one; None for a name not in the table."""
+        for pattern, template, *_ in self._rules:
+            if match := pattern.fullmatch(name):
+                return template.format(**match.groupdict())
+        return None
+
+    def to_left(self, name: str) -> str | None:
+        """The left-hand name of a right-hand one; None for a name not in the table."""
+        for *_, pattern, template in self._rules:
+            if match := pattern.fullmatch(name):
+                return template.format(**match.groupdict())
+        return None
+
+
 def _pattern(template: str) -> re.Pattern[str]:
     parts = re.split(r"\{(\w+)\}", template)
     text = "".join(
@@ -66,25 +91,17 @@ def _pattern(template: str) -> re.Pattern[str]:
     return re.compile(text)
 
 
-_TO_KERAS = tuple((_pattern(left), right) for left, right in TABLE)
-_TO_CHECKPOINT = tuple((_pattern(right), left) for left, right in TABLE)
-
-
-def _translate(name: str, rules: Iterable[tuple[re.Pattern[str], str]]) -> str | None:
-    for pattern, template in rules:
-        if match := pattern.fullmatch(name):
-            return template.format(**match.groupdict())
-    return None
+_NAMES = NameTable(TABLE)
 
 
 def to_keras(name: str) -> str | None:
     """Path of the Keras variable for a checkpoint name; None for a name not in the table."""
-    return _translate(name, _TO_KERAS)
+    return _NAMES.to_right(name)
 
 
 def to_checkpoint(path: str) -> str | None:
     """Checkpoint name for the path of a Keras variable; None for a path not in the table."""
-    return _translate(path, _TO_CHECKPOINT)
+    return _NAMES.to_left(path)
 
 
 def named_variables(model: keras.Model) -> dict[str, Any]:

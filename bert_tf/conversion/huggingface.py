@@ -1,0 +1,383 @@
+"""Hugging Face folders (`config.json`, `model.safetensors`) of BERT models: reading and writing.
+
+PyTorch is not needed. Names are translated by one table to those of the 2018 release, which every
+other conversion knows; kernels are transposed, for PyTorch keeps them [out, in].
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import ml_dtypes
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from bert_tf.config import BertConfig
+from bert_tf.conversion import tf1
+from bert_tf.conversion.tf1 import CheckpointError, LoadReport
+from bert_tf.conversion.weight_map import NameTable
+from bert_tf.files import PARTIAL, sync, write_text
+
+CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+_PICKLE = "pytorch_model.bin"
+
+# Name of the release, name of Hugging Face; the first list is transposed between the two.
+_TRANSPOSED = (
+    (
+        "bert/encoder/layer_{n}/attention/self/{qkv}/kernel",
+        "bert.encoder.layer.{n}.attention.self.{qkv}.weight",
+    ),
+    (
+        "bert/encoder/layer_{n}/attention/output/dense/kernel",
+        "bert.encoder.layer.{n}.attention.output.dense.weight",
+    ),
+    (
+        "bert/encoder/layer_{n}/intermediate/dense/kernel",
+        "bert.encoder.layer.{n}.intermediate.dense.weight",
+    ),
+    ("bert/encoder/layer_{n}/output/dense/kernel", "bert.encoder.layer.{n}.output.dense.weight"),
+    ("bert/pooler/dense/kernel", "bert.pooler.dense.weight"),
+    ("cls/predictions/transform/dense/kernel", "cls.predictions.transform.dense.weight"),
+)
+_AS_THEY_ARE = (
+    ("bert/embeddings/word_embeddings", "bert.embeddings.word_embeddings.weight"),
+    ("bert/embeddings/token_type_embeddings", "bert.embeddings.token_type_embeddings.weight"),
+    ("bert/embeddings/position_embeddings", "bert.embeddings.position_embeddings.weight"),
+    ("bert/embeddings/LayerNorm/gamma", "bert.embeddings.LayerNorm.weight"),
+    ("bert/embeddings/LayerNorm/beta", "bert.embeddings.LayerNorm.bias"),
+    (
+        "bert/encoder/layer_{n}/attention/self/{qkv}/bias",
+        "bert.encoder.layer.{n}.attention.self.{qkv}.bias",
+    ),
+    (
+        "bert/encoder/layer_{n}/attention/output/dense/bias",
+        "bert.encoder.layer.{n}.attention.output.dense.bias",
+    ),
+    (
+        "bert/encoder/layer_{n}/attention/output/LayerNorm/gamma",
+        "bert.encoder.layer.{n}.attention.output.LayerNorm.weight",
+    ),
+    (
+        "bert/encoder/layer_{n}/attention/output/LayerNorm/beta",
+        "bert.encoder.layer.{n}.attention.output.LayerNorm.bias",
+    ),
+    (
+        "bert/encoder/layer_{n}/intermediate/dense/bias",
+        "bert.encoder.layer.{n}.intermediate.dense.bias",
+    ),
+    ("bert/encoder/layer_{n}/output/dense/bias", "bert.encoder.layer.{n}.output.dense.bias"),
+    (
+        "bert/encoder/layer_{n}/output/LayerNorm/gamma",
+        "bert.encoder.layer.{n}.output.LayerNorm.weight",
+    ),
+    (
+        "bert/encoder/layer_{n}/output/LayerNorm/beta",
+        "bert.encoder.layer.{n}.output.LayerNorm.bias",
+    ),
+    ("bert/pooler/dense/bias", "bert.pooler.dense.bias"),
+    ("cls/predictions/transform/dense/bias", "cls.predictions.transform.dense.bias"),
+    ("cls/predictions/transform/LayerNorm/gamma", "cls.predictions.transform.LayerNorm.weight"),
+    ("cls/predictions/transform/LayerNorm/beta", "cls.predictions.transform.LayerNorm.bias"),
+    ("cls/predictions/output_bias", "cls.predictions.bias"),
+    ("cls/seq_relationship/output_weights", "cls.seq_relationship.weight"),
+    ("cls/seq_relationship/output_bias", "cls.seq_relationship.bias"),
+    ("cls/squad/output_weights", "qa_outputs.weight"),
+    ("cls/squad/output_bias", "qa_outputs.bias"),
+)
+# Three models call their head `classifier`; `architectures` in the config tells which it is.
+_CLASSIFIERS = {
+    "BertForSequenceClassification": "",
+    "BertForTokenClassification": "cls/ner/",
+    "BertForMultipleChoice": "cls/choice/",
+}
+_KERNELS, _PLAIN = NameTable(_TRANSPOSED), NameTable(_AS_THEY_ARE)
+# A copy of the word embeddings, and one of the output bias.
+_TIED_TABLE, _TIED_BIAS = "cls.predictions.decoder.weight", "cls.predictions.decoder.bias"
+_BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
+_POOLER = ("bert/pooler/dense/kernel", "bert/pooler/dense/bias")
+
+_TO_OUR_ACTIVATION = {
+    "gelu": "gelu_exact",
+    "gelu_python": "gelu_exact",
+    "gelu_new": "gelu",
+    "gelu_pytorch_tanh": "gelu",
+    "gelu_fast": "gelu",
+    "relu": "relu",
+    "tanh": "tanh",
+    "linear": "linear",
+}
+_TO_THEIR_ACTIVATION = {
+    "gelu_exact": "gelu",
+    "gelu": "gelu_new",
+    "relu": "relu",
+    "tanh": "tanh",
+    "linear": "linear",
+}
+_DEFAULTS = {"vocab_size": 30522, "type_vocab_size": 2}  # where they differ from ours
+_EPSILON = 1e-12
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether a path is a Hugging Face folder: one with a config.json."""
+    return (Path(path) / CONFIG).is_file()
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{path} must be JSON, but is not: {error}.") from None
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} must be a JSON object, but is another value.")
+    return content
+
+
+def read_config(folder: str | Path) -> BertConfig:
+    """The config of a folder; its "gelu" is the exact form, ours the tanh form.
+
+    Raises:
+        CheckpointError: If it is no BERT, or one that computes something else.
+    """
+    path = Path(folder) / CONFIG
+    content = _read_json(path)
+    for key, wanted in (
+        ("model_type", "bert"),
+        ("layer_norm_eps", _EPSILON),
+        ("position_embedding_type", "absolute"),
+        ("is_decoder", False),
+        ("add_cross_attention", False),
+    ):
+        found = content.get(key, wanted)
+        if found != wanted:
+            raise CheckpointError(
+                f"{path}: {key} must be {wanted!r}, but is {found!r}. Only models that compute "
+                "what BERT does can be read."
+            )
+    act = content.get("hidden_act", "gelu")
+    if act not in _TO_OUR_ACTIVATION:
+        raise CheckpointError(
+            f"{path}: hidden_act must be one of {', '.join(_TO_OUR_ACTIVATION)}, but is {act!r}."
+        )
+    names = [name for name in BertConfig.__dataclass_fields__ if name != "hidden_act"]
+    values = {name: content[name] for name in names if name in content}
+    try:
+        return BertConfig(**{**_DEFAULTS, **values}, hidden_act=_TO_OUR_ACTIVATION[act])
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: {error}") from None
+
+
+def find_vocabulary(folder: str | Path) -> tuple[Path, bool]:
+    """The folder's vocab.txt, and whether its tokenizer lower-cases.
+
+    Raises:
+        CheckpointError: If there is none.
+    """
+    path = Path(folder) / "vocab.txt"
+    if not path.is_file():
+        raise CheckpointError(f"{folder} must hold vocab.txt, but does not. Give --vocab_file.")
+    settings = Path(folder) / "tokenizer_config.json"
+    lower = _read_json(settings).get("do_lower_case", True) if settings.is_file() else True
+    return path, bool(lower)
+
+
+def load_weights(model: keras.Model, folder: str | Path) -> LoadReport:
+    """Loads the weights that a model shares with a folder; nothing is loaded on an error.
+
+    Args:
+        model: An encoder, or a model whose parts are named as in `weight_map`.
+        folder: With config.json and safetensors weights of float32, float16 or bfloat16.
+
+    Returns:
+        What was loaded; a missing pooler (masked language models have none) stays as it is.
+
+    Raises:
+        CheckpointError: As `tf1.load_weights`.
+    """
+    tensors = read_tensors(folder)
+    shapes = {name: value.shape for name, value in tensors.items()}
+    return tf1.assign(model, str(folder), shapes, tensors.__getitem__, optional=_POOLER)
+
+
+def read_tensors(folder: str | Path) -> dict[str, np.ndarray]:
+    """All weights of a folder as float32, by the names of the 2018 release.
+
+    Raises:
+        CheckpointError: If they cannot be read, tied copies differ, or a name is not known.
+    """
+    folder = Path(folder)
+    architectures = _read_json(folder / CONFIG).get("architectures") or [""]
+    raw = {_modern(name): value for name, value in _raw_tensors(folder)}
+    _drop_tied(folder, raw)
+    tensors: dict[str, np.ndarray] = {}
+    unknown = []
+    for name, value in raw.items():
+        ours, transposed = _to_release(name, str(architectures[0]))
+        if ours is None:
+            unknown.append(name)
+        else:
+            tensors[ours] = np.ascontiguousarray(value.T if transposed else value)
+    if unknown:
+        raise CheckpointError(
+            f"Every tensor of {folder} must be one of BERT's, but {len(unknown)} are not: "
+            f"{', '.join(sorted(unknown)[:6])}. The config's architectures say {architectures}."
+        )
+    return tensors
+
+
+def _modern(name: str) -> str:
+    """Names of old exports, and those of a bare encoder, as they are called today."""
+    name = name.replace("LayerNorm.gamma", "LayerNorm.weight")
+    name = name.replace("LayerNorm.beta", "LayerNorm.bias")
+    if name.startswith(("embeddings.", "encoder.", "pooler.")):
+        name = f"bert.{name}"
+    return name
+
+
+def _raw_tensors(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
+    files = [folder / WEIGHTS]
+    if (folder / INDEX).is_file():
+        names = _read_json(folder / INDEX).get("weight_map", {}).values()
+        files = [folder / Path(str(name)).name for name in sorted(set(names))]
+    missing = [file.name for file in files if not file.is_file()]
+    if missing:
+        pickled = (
+            f" Its {_PICKLE} is a pickle, which can run any code and is not opened: load it with "
+            "transformers and save it with save_pretrained."
+        ) * (folder / _PICKLE).is_file()
+        raise CheckpointError(f"{folder} must hold {', '.join(missing)}, but does not.{pickled}")
+    for file in files:
+        try:
+            with safe_open(file, framework="numpy") as opened:
+                for name in opened.keys():  # noqa: SIM118  (no mapping)
+                    if not name.endswith(_BUFFERS):
+                        yield name, _as_float32(opened.get_tensor(name))
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(f"{file} cannot be read: {error}. Copy it again.") from None
+
+
+def _as_float32(value: np.ndarray) -> np.ndarray:
+    if value.dtype == np.uint16:  # how loaders without the type hand bfloat16 over
+        value = value.view(ml_dtypes.bfloat16)
+    return value.astype(np.float32)
+
+
+def _drop_tied(folder: Path, raw: dict[str, np.ndarray]) -> None:
+    """Removes copies; one that is no copy would change the model in silence."""
+    for copy, original in (
+        (_TIED_TABLE, "bert.embeddings.word_embeddings.weight"),
+        (_TIED_BIAS, "cls.predictions.bias"),
+    ):
+        value = raw.pop(copy, None)
+        if value is None:
+            continue
+        if not np.array_equal(raw.setdefault(original, value), value):
+            raise CheckpointError(
+                f"{folder}: {copy} must equal {original}, for BERT shares them, but differs."
+            )
+
+
+def _to_release(name: str, architecture: str) -> tuple[str | None, bool]:
+    """Name of the release, and whether the tensor is transposed."""
+    if (ours := _KERNELS.to_left(name)) is not None:
+        return ours, True
+    if name in ("classifier.weight", "classifier.bias") and architecture in _CLASSIFIERS:
+        part = "output_weights" if name.endswith("weight") else "output_bias"
+        return _CLASSIFIERS[architecture] + part, False
+    return _PLAIN.to_left(name), False
+
+
+def _to_huggingface(name: str) -> tuple[str | None, bool]:
+    if (theirs := _KERNELS.to_right(name)) is not None:
+        return theirs, True
+    for prefix in _CLASSIFIERS.values():
+        if name in (f"{prefix}output_weights", f"{prefix}output_bias"):
+            return f"classifier.{'weight' if name.endswith('weights') else 'bias'}", False
+    return _PLAIN.to_right(name), False
+
+
+def _architecture(names: Mapping[str, Any]) -> str:
+    for architecture, prefix in _CLASSIFIERS.items():
+        if f"{prefix}output_weights" in names:
+            return architecture
+    if "cls/squad/output_weights" in names:
+        return "BertForQuestionAnswering"
+    return "BertForPreTraining" if "cls/predictions/output_bias" in names else "BertModel"
+
+
+def write_folder(
+    folder: str | Path,
+    config: BertConfig,
+    tensors: Mapping[str, np.ndarray],
+    vocab_file: str | Path | None = None,
+    do_lower_case: bool = True,
+    labels: Sequence[str] = (),
+) -> dict[str, str]:
+    """Writes a folder that `transformers` loads, whole or not at all.
+
+    Args:
+        folder: A new folder.
+        config: The model's sizes.
+        tensors: Weights by the names of the 2018 release; slots and step are left out.
+        vocab_file: Copied beside them, if given.
+        do_lower_case: Of the vocabulary.
+        labels: Names of the classes of a classifier.
+
+    Returns:
+        Name of the release to name of Hugging Face, of all weights.
+
+    Raises:
+        CheckpointError: If the folder is there already, or a name is not known.
+    """
+    folder = Path(folder)
+    if folder.exists():
+        raise CheckpointError(f"{folder} must be a new folder, but exists. Name another.")
+    weights, names = {}, {}
+    for name, value in tensors.items():
+        if tf1.is_slot(name) or name == tf1.GLOBAL_STEP:
+            continue
+        theirs, transposed = _to_huggingface(name)
+        if theirs is None:
+            raise CheckpointError(f"{name} has no name in Hugging Face's BERT models.")
+        value = np.asarray(value, np.float32)
+        weights[theirs] = np.ascontiguousarray(value.T if transposed else value)
+        names[name] = theirs
+    architecture = _architecture(tensors)
+    if architecture == "BertModel":  # It alone has no prefix.
+        weights = {name.removeprefix("bert."): value for name, value in weights.items()}
+    partial = folder.with_name(f"{PARTIAL}{folder.name}")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        save_file(weights, partial / WEIGHTS, metadata={"format": "pt"})
+        content = _their_config(config, architecture, labels)
+        write_text(partial / CONFIG, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        if vocab_file is not None:
+            shutil.copyfile(vocab_file, partial / "vocab.txt")
+            settings = {"do_lower_case": do_lower_case, "tokenizer_class": "BertTokenizer"}
+            write_text(partial / "tokenizer_config.json", json.dumps(settings, indent=2) + "\n")
+        sync(partial / WEIGHTS)
+        partial.rename(folder)
+        sync(folder.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return names
+
+
+def _their_config(config: BertConfig, architecture: str, labels: Sequence[str]) -> dict[str, Any]:
+    content: dict[str, Any] = {
+        "architectures": [architecture],
+        "model_type": "bert",
+        **config.to_dict(),
+        "hidden_act": _TO_THEIR_ACTIVATION[config.hidden_act],
+        "layer_norm_eps": _EPSILON,
+        "pad_token_id": 0,
+        "position_embedding_type": "absolute",
+    }
+    if labels:
+        content["id2label"] = {str(number): label for number, label in enumerate(labels)}
+        content["label2id"] = {label: number for number, label in enumerate(labels)}
+    return content
