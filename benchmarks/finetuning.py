@@ -62,7 +62,8 @@ def torchs(name: str, seed: int, options: argparse.Namespace) -> tuple[float, fl
     """Metric and seconds of training with PyTorch."""
     task, data = GLUE[name.lower()], options.data / name
     layout = task.train
-    assert layout is not None
+    if layout is None:
+        raise SystemExit(f"{name} has nothing to train on.")
     message = {
         "model": str(options.model),
         "labels": list(task.labels),
@@ -112,10 +113,8 @@ def compare(name: str, options: argparse.Namespace) -> str:
                 flush=True,
             )
         ratios.append(seconds["torch"] / seconds["ours"])
-    texts = [
-        f"{np.mean(scores[side]):.4f} ± {np.std(scores[side], ddof=1) if len(ratios) > 1 else 0:.4f}"
-        for side in ("ours", "torch")
-    ]
+    deviations = {side: np.std(row, ddof=1) if len(row) > 1 else 0 for side, row in scores.items()}
+    texts = [f"{np.mean(row):.4f} ± {deviations[side]:.4f}" for side, row in scores.items()]
     metric = GLUE[name.lower()].metrics[0]
     return f"{name:6} {metric:22} {texts[0]:18} {texts[1]:18} {np.median(ratios):5.2f}x"
 

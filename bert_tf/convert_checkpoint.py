@@ -1,11 +1,15 @@
-"""Converts between checkpoints of the 2018 release and Keras model files, both ways.
+"""Converts between checkpoints of the 2018 release, Keras files and Hugging Face folders.
 
     python -m bert_tf.convert_checkpoint --bert_config_file=bert_config.json \\
       --input=uncased_L-12_H-768_A-12/bert_model.ckpt --output=bert.keras
-    python -m bert_tf.convert_checkpoint --input=bert.keras --output=converted/bert_model.ckpt
+    python -m bert_tf.convert_checkpoint --input=all-MiniLM-L6-v2 --output=minilm/bert_model.ckpt
+    python -m bert_tf.convert_checkpoint --bert_config_file=bert_config.json \\
+      --vocab_file=vocab.txt --input=model.ckpt-1000 --output=for_transformers \\
+      --output_format=huggingface
 
-A name that ends in .keras is a Keras file, anything else the prefix of a checkpoint. Weights
-arrive bit for bit; a table says what went where. BERT-Base takes half a minute.
+A name that ends in .keras is a Keras file, a folder with a config.json is Hugging Face's, anything
+else the prefix of a checkpoint. Weights arrive bit for bit, heads included; a table says what went
+where. BERT-Base takes half a minute.
 """
 
 import sys
@@ -14,35 +18,45 @@ from pathlib import Path
 from absl import flags as absl_flags
 
 from bert_tf import flags
-from bert_tf.conversion.keras_files import KERAS_SUFFIX, checkpoint_to_keras, keras_to_checkpoint
+from bert_tf.config import BertConfig
+from bert_tf.conversion import convert, huggingface
 
 
 def define_flags() -> None:
     """All flags of this command."""
-    absl_flags.DEFINE_string("input", None, "Checkpoint or .keras file to read.", required=True)
-    absl_flags.DEFINE_string("output", None, "Checkpoint or .keras file to write.", required=True)
-    absl_flags.DEFINE_string(
-        "bert_config_file", None, "Sizes of the model; needed to read a checkpoint."
+    define = absl_flags.DEFINE_string
+    define("input", None, "Checkpoint, .keras file or Hugging Face folder to read.", required=True)
+    define("output", None, "What to write.", required=True)
+    absl_flags.DEFINE_enum(
+        "output_format", None, convert.FORMS, "Form of --output; default: what its name says."
     )
+    define("bert_config_file", None, "Sizes of the model, to read a checkpoint of the release.")
+    define("vocab_file", None, "Vocabulary to put into a Hugging Face folder.")
+    absl_flags.DEFINE_bool("do_lower_case", True, "Of that vocabulary.")
+
+
+def _config(source: str, source_form: str, target_form: str) -> BertConfig | None:
+    """The model's sizes, from where they are; None where they are not needed."""
+    if source_form == convert.HUGGING_FACE:
+        return huggingface.read_config(source)
+    if source_form == convert.KERAS and target_form == convert.TF1:
+        return None
+    if not flags.FLAGS.bert_config_file:
+        raise ValueError(
+            f"--bert_config_file is needed to read the checkpoint {source}: it says how the "
+            "model is built."
+        )
+    return BertConfig.from_json_file(flags.FLAGS.bert_config_file)
 
 
 def main() -> None:
-    """Converts in the direction that the names ask for."""
-    source, target = flags.FLAGS.input, flags.FLAGS.output
-    if source.endswith(KERAS_SUFFIX) == target.endswith(KERAS_SUFFIX):
-        raise ValueError(
-            f"One of --input and --output must end in {KERAS_SUFFIX} and the other must not, but "
-            f"they are {source} and {target}."
-        )
-    if source.endswith(KERAS_SUFFIX):
-        table = keras_to_checkpoint(Path(source), target)
-    else:
-        if not flags.FLAGS.bert_config_file:
-            raise ValueError(
-                f"--bert_config_file is needed to read the checkpoint {source}: it says how the "
-                "model is built."
-            )
-        table = checkpoint_to_keras(flags.config_from_flags(), source, Path(target))
+    """Converts in the direction that the names ask for, and prints the table."""
+    values = flags.FLAGS
+    source, target = values.input, values.output
+    target_form = values.output_format or convert.form_of(target)
+    config = _config(source, convert.form_of(source), target_form)
+    vocab_file = Path(values.vocab_file) if values.vocab_file else None
+    table = convert.convert(source, target, target_form, config, vocab_file, values.do_lower_case)
     width = max(map(len, table))
     for name, path in table.items():
         sys.stdout.write(f"{name:<{width}}  <->  {path}\n")

@@ -542,7 +542,7 @@ CASES = (
     Case(
         "a conversion into the same format",
         lambda w: {"output": w.folder / "model.ckpt"},
-        r"One of --input and --output must end in \.keras and the other must not",
+        r"--input and --output must have different forms, but .* are both tf1\. .*--output_format",
         "convert_checkpoint",
     ),
     Case(

@@ -11,15 +11,17 @@ import json
 import random
 import sys
 import time
+from typing import Any
 
 import numpy as np
 import torch
 from transformers import AutoTokenizer, BertForSequenceClassification
 
 WARMUP, WEIGHT_DECAY, CLIP = 0.1, 0.01, 1.0
+Example = tuple[str, str | None, str]
 
 
-def read(path, columns):
+def read(path: str, columns: dict[str, Any]) -> list[Example]:
     """(text a, text b or None, label) of every row; columns are numbers, the label a text."""
     a, b, label = columns["text_a"], columns["text_b"], columns["label"]
     with open(path, encoding="utf-8-sig", newline="") as file:
@@ -28,7 +30,9 @@ def read(path, columns):
     return [(row[a], None if b is None else row[b], row[label]) for row in rows]
 
 
-def encode(tokenizer, examples, labels, length, device):
+def encode(
+    tokenizer: Any, examples: list[Example], labels: list[str], length: int
+) -> tuple[dict[str, Any], Any]:
     """One padded batch."""
     first = [example[0] for example in examples]
     second = None if examples[0][1] is None else [example[1] for example in examples]
@@ -39,10 +43,10 @@ def encode(tokenizer, examples, labels, length, device):
         target = torch.tensor([labels.index(example[2]) for example in examples])
     else:
         target = torch.tensor([float(example[2]) for example in examples])
-    return {name: value.to(device) for name, value in batch.items()}, target.to(device)
+    return dict(batch), target
 
 
-def optimizer_of(model, rate, steps):
+def optimizer_of(model: Any, rate: float, steps: int) -> tuple[Any, Any]:
     """AdamW and its schedule."""
     plain = ("bias", "LayerNorm.weight")
     named = list(model.named_parameters())
@@ -53,13 +57,13 @@ def optimizer_of(model, rate, steps):
     optimizer = torch.optim.AdamW(groups, lr=rate, eps=1e-6)
     warmup = int(WARMUP * steps)
 
-    def factor(step):
+    def factor(step: int) -> float:
         return step / max(warmup, 1) if step < warmup else max(0.0, 1.0 - step / steps)
 
     return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 
 
-def main():
+def main() -> None:
     """Trains and predicts."""
     task = json.loads(sys.stdin.read())
     torch.set_num_threads(task["threads"])
@@ -76,11 +80,12 @@ def main():
     steps = int(len(train) / size * task["epochs"])
     optimizer, schedule = optimizer_of(model, task["rate"], steps)
     model.train()
-    started, row = time.perf_counter(), []
+    started = time.perf_counter()
+    row: list[Example] = []
     for step in range(steps):
         while len(row) < size:
             row += random.sample(train, len(train))
-        batch, target = encode(tokenizer, row[:size], labels, length, "cpu")
+        batch, target = encode(tokenizer, row[:size], labels, length)
         del row[:size]
         loss = model(**batch, labels=target).loss
         loss.backward()
@@ -95,7 +100,7 @@ def main():
     outputs = []
     with torch.no_grad():
         for begin in range(0, len(dev), 64):
-            batch, _ = encode(tokenizer, dev[begin : begin + 64], labels, length, "cpu")
+            batch, _ = encode(tokenizer, dev[begin : begin + 64], labels, length)
             outputs.append(model(**batch).logits.numpy())
     print(json.dumps({"seconds": seconds, "logits": np.concatenate(outputs).tolist()}))
 

@@ -299,6 +299,21 @@ def _to_huggingface(name: str) -> tuple[str | None, bool]:
     return _PLAIN.to_right(name), False
 
 
+def names_of(tensors: Mapping[str, Any]) -> dict[str, str]:
+    """Name of the release to name of Hugging Face.
+
+    Raises:
+        CheckpointError: If a name is not known.
+    """
+    names = {name: _to_huggingface(name)[0] for name in tensors}
+    unknown = [name for name, theirs in names.items() if theirs is None]
+    if unknown:
+        raise CheckpointError(
+            f"Hugging Face's BERT models have no place for {', '.join(unknown[:6])}."
+        )
+    return {name: str(theirs) for name, theirs in names.items()}
+
+
 def _architecture(names: Mapping[str, Any]) -> str:
     for architecture, prefix in _CLASSIFIERS.items():
         if f"{prefix}output_weights" in names:
@@ -321,7 +336,7 @@ def write_folder(
     Args:
         folder: A new folder.
         config: The model's sizes.
-        tensors: Weights by the names of the 2018 release; slots and step are left out.
+        tensors: Weights by the names of the 2018 release.
         vocab_file: Copied beside them, if given.
         do_lower_case: Of the vocabulary.
         labels: Names of the classes of a classifier.
@@ -335,16 +350,13 @@ def write_folder(
     folder = Path(folder)
     if folder.exists():
         raise CheckpointError(f"{folder} must be a new folder, but exists. Name another.")
-    weights, names = {}, {}
-    for name, value in tensors.items():
-        if tf1.is_slot(name) or name == tf1.GLOBAL_STEP:
-            continue
-        theirs, transposed = _to_huggingface(name)
-        if theirs is None:
-            raise CheckpointError(f"{name} has no name in Hugging Face's BERT models.")
-        value = np.asarray(value, np.float32)
-        weights[theirs] = np.ascontiguousarray(value.T if transposed else value)
-        names[name] = theirs
+    names = names_of(tensors)
+    weights = {}
+    for name, theirs in names.items():
+        value = np.asarray(tensors[name], np.float32)
+        weights[theirs] = np.ascontiguousarray(
+            value.T if _KERNELS.to_right(name) is not None else value
+        )
     architecture = _architecture(tensors)
     if architecture == "BertModel":  # It alone has no prefix.
         weights = {name.removeprefix("bert."): value for name, value in weights.items()}
@@ -353,6 +365,10 @@ def write_folder(
     partial.mkdir(parents=True)
     try:
         save_file(weights, partial / WEIGHTS, metadata={"format": "pt"})
+        head = weights.get("classifier.bias")
+        if head is not None and architecture != "BertForMultipleChoice":
+            # Without names, `transformers` would build a head of two classes.
+            labels = labels or [f"LABEL_{number}" for number in range(len(head))]
         content = _their_config(config, architecture, labels)
         write_text(partial / CONFIG, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
         if vocab_file is not None:

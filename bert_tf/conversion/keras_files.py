@@ -6,14 +6,14 @@ import keras
 import numpy as np
 
 from bert_tf.config import BertConfig
-from bert_tf.conversion import tf1
-from bert_tf.conversion.weight_map import named_variables, to_keras
+from bert_tf.conversion import huggingface, initialize, tf1
+from bert_tf.conversion.weight_map import named_variables
 from bert_tf.files import replacing
 from bert_tf.modeling.encoder import build_encoder
 from bert_tf.modeling.heads import build_pretrainer
 
 KERAS_SUFFIX = ".keras"
-_HEADS_PREFIX = "cls/"
+_PRETRAINING_HEADS = ("cls/predictions/output_bias", "cls/seq_relationship/output_bias")
 
 
 def checkpoint_to_keras(config: BertConfig, checkpoint: str, output: Path) -> dict[str, str]:
@@ -33,11 +33,14 @@ def checkpoint_to_keras(config: BertConfig, checkpoint: str, output: Path) -> di
     Raises:
         CheckpointError: If the checkpoint does not fit the config, or lacks part of the heads.
     """
-    checkpoint = tf1.resolve_prefix(checkpoint)
-    shapes = tf1.open_checkpoint(checkpoint).get_variable_to_shape_map()
-    has_heads = any(to_keras(name) for name in shapes if name.startswith(_HEADS_PREFIX))
+    if huggingface.is_folder(checkpoint):
+        names = set(huggingface.read_tensors(checkpoint))
+    else:
+        checkpoint = tf1.resolve_prefix(checkpoint)
+        names = set(tf1.open_checkpoint(checkpoint).get_variable_to_shape_map())
+    has_heads = any(name in names for name in _PRETRAINING_HEADS)
     model = build_pretrainer(config) if has_heads else build_encoder(config)
-    report = tf1.load_weights(model, checkpoint)
+    report = initialize.load_weights(model, checkpoint)
     if report.initialized:
         raise tf1.CheckpointError(
             f"A conversion must be whole, but {checkpoint} lacks {', '.join(report.initialized)}."
@@ -61,6 +64,13 @@ def keras_to_checkpoint(model_file: Path, output: str) -> dict[str, str]:
     Raises:
         CheckpointError: If the file cannot be read.
     """
+    variables = read_keras(model_file)
+    tf1.write_checkpoint(output, {name: np.asarray(item) for name, item in variables.items()})
+    return {name: variable.path for name, variable in variables.items()}
+
+
+def read_keras(model_file: Path) -> dict[str, keras.Variable]:
+    """Weights of a `.keras` file by their checkpoint names; CheckpointError if it is none."""
     try:
         model = keras.saving.load_model(model_file, compile=False)
     except Exception as error:  # Whatever zip, JSON or HDF5 raise on a damaged file.
@@ -68,6 +78,4 @@ def keras_to_checkpoint(model_file: Path, output: str) -> dict[str, str]:
         raise tf1.CheckpointError(
             f"{model_file} must be a Keras model file of this project, but cannot be read: {reason}"
         ) from None
-    variables = named_variables(model)
-    tf1.write_checkpoint(output, {name: np.asarray(item) for name, item in variables.items()})
-    return {name: variable.path for name, variable in variables.items()}
+    return named_variables(model)

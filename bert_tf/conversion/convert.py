@@ -1,0 +1,87 @@
+"""Conversions between the three forms: the 2018 release's, Keras files, Hugging Face folders.
+
+Between the release's form and Hugging Face's every weight is moved, whatever the heads; Keras
+files hold an encoder or the model of pretraining.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from bert_tf.config import BertConfig
+from bert_tf.conversion import huggingface, tf1
+from bert_tf.conversion.keras_files import (
+    KERAS_SUFFIX,
+    checkpoint_to_keras,
+    keras_to_checkpoint,
+    read_keras,
+)
+
+TF1, KERAS, HUGGING_FACE = "tf1", "keras", "huggingface"
+FORMS = (TF1, KERAS, HUGGING_FACE)
+
+
+def form_of(path: str) -> str:
+    """The form of something that is there, or that is named like it."""
+    if path.endswith(KERAS_SUFFIX):
+        return KERAS
+    return HUGGING_FACE if huggingface.is_folder(path) else TF1
+
+
+def convert(
+    source: str,
+    target: str,
+    target_form: str,
+    config: BertConfig | None,
+    vocab_file: Path | None = None,
+    do_lower_case: bool = True,
+) -> dict[str, str]:
+    """Converts, bit for bit for weights of float32.
+
+    Args:
+        source: A checkpoint's prefix or directory, a `.keras` file or a Hugging Face folder.
+        target: What to write.
+        target_form: One of `FORMS`, another than the source's.
+        config: The model's sizes; only a `.keras` file can be made a checkpoint without.
+        vocab_file: Copied into a Hugging Face folder, if given.
+        do_lower_case: Of the vocabulary.
+
+    Returns:
+        Name of the release to the name in the other form, of all weights.
+
+    Raises:
+        CheckpointError: If the source cannot be read, or does not fit the config.
+        ValueError: If both forms are the same.
+    """
+    source_form = form_of(source)
+    if source_form == target_form:
+        raise ValueError(
+            f"--input and --output must have different forms, but {source} and {target} are both "
+            f"{target_form}. A name in {KERAS_SUFFIX} is a Keras file; --output_format says what "
+            "else to write."
+        )
+    if config is None and (source_form, target_form) != (KERAS, TF1):
+        raise ValueError(f"The sizes of the model are needed to make {target} of {source}.")
+    if target_form == KERAS and config:
+        return checkpoint_to_keras(config, source, Path(target))
+    if target_form == HUGGING_FACE and config:
+        tensors = _read(source, source_form)
+        return huggingface.write_folder(target, config, tensors, vocab_file, do_lower_case)
+    if source_form == KERAS:
+        return keras_to_checkpoint(Path(source), target)
+    tensors = huggingface.read_tensors(source)
+    tf1.write_checkpoint(target, tensors)
+    return huggingface.names_of(tensors)
+
+
+def _read(source: str, form: str) -> dict[str, np.ndarray]:
+    """Weights by the names of the release, without slots and step."""
+    if form == KERAS:
+        return {name: np.asarray(value) for name, value in read_keras(Path(source)).items()}
+    prefix = tf1.resolve_prefix(source)
+    reader = tf1.open_checkpoint(prefix)
+    return {
+        name: tf1.read_tensor(reader, prefix, name)
+        for name in reader.get_variable_to_shape_map()
+        if not tf1.is_slot(name) and name != tf1.GLOBAL_STEP and not name.startswith("bert_tf/")
+    }
