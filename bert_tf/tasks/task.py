@@ -50,8 +50,15 @@ class Task(Protocol):
         """Metrics from sums over any number of batches; empty sums must not fail."""
 
 
-class PredictingTask(Task, Protocol):
-    """A task that gives an answer for every example, as all but pretraining do.
+class BuildsModel(Protocol):
+    """Whatever has a model."""
+
+    def build_model(self) -> keras.Model:
+        """See `Task`."""
+
+
+class Predictable(BuildsModel, Protocol):
+    """A model that gives an answer for every example.
 
     Attributes:
         token_outputs: Names of the outputs of `predict` that have a value for every token.
@@ -61,3 +68,7 @@ class PredictingTask(Task, Protocol):
 
     def predict(self, model: keras.Model, batch: Batch) -> dict[str, Tensor]:
         """Outputs of each example, [B, ...]; those of tokens have T as axis 1. No dropout."""
+
+
+class PredictingTask(Task, Predictable, Protocol):
+    """A task that is trained and predicts, as all but pretraining are."""

@@ -13,7 +13,7 @@ from bert_tf.inputs.batches import TableSource
 from bert_tf.inputs.datasets import EXAMPLE_WEIGHT, Source
 from bert_tf.inputs.examples import evaluation_order
 from bert_tf.tasks.job import Outputs
-from bert_tf.tasks.task import Batch, PredictingTask, Sums, Task
+from bert_tf.tasks.task import Batch, Predictable, Sums, Task
 from bert_tf.training import reports
 from bert_tf.training.options import TrainingOptions
 from bert_tf.training.replicas import explain, first, quietly, summed
@@ -120,7 +120,7 @@ class Predictor:
         state: The run's state, restored; training may go on with it in between.
     """
 
-    def __init__(self, task: PredictingTask, state: State) -> None:
+    def __init__(self, task: Predictable, state: State) -> None:
         self.task, self.state = task, state
 
     def run(self, source: TableSource, batch_size: int, progress: reports.Progress) -> Outputs:

@@ -24,7 +24,7 @@ from bert_tf.conversion import initialize, tf1
 from bert_tf.conversion.weight_map import named_variables
 from bert_tf.inputs.datasets import Source
 from bert_tf.optimization import Optimizer, Schedule, is_frozen, layer_rates
-from bert_tf.tasks.task import Task
+from bert_tf.tasks.task import BuildsModel
 from bert_tf.training import reports
 from bert_tf.training.checkpoints import CheckpointStore
 from bert_tf.training.loss_scale import LossScale
@@ -50,7 +50,7 @@ class State:
         unloaded: Names of the weights that `restore` found nowhere: they have initial values.
     """
 
-    def __init__(self, task: Task, runtime: Runtime, options: TrainingOptions) -> None:
+    def __init__(self, task: BuildsModel, runtime: Runtime, options: TrainingOptions) -> None:
         self.runtime, self.options = runtime, options
         schedule = Schedule(
             options.learning_rate, options.num_train_steps, options.num_warmup_steps

@@ -1,0 +1,96 @@
+"""Sentence vectors: the mean of the last layer's tokens, scaled to a length of 1.
+
+    python -m bert_tf.embed --init_checkpoint=all-MiniLM-L6-v2 --input_file=sentences.txt \\
+      --output_file=vectors.npy
+
+Texts come one a line, from --input_file or else standard input. The product of two vectors is
+their cosine: with all-MiniLM-L6-v2, "A man is eating food." and "A man is eating a piece of
+bread." have 0.75. Some 100 short sentences a second with that model on two cores.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from absl import flags as absl_flags
+
+from bert_tf import flags
+from bert_tf.inputs.examples import ExampleTable
+from bert_tf.tasks import feature_files, features
+from bert_tf.tasks.feature_files import Row
+from bert_tf.training import extraction, reports, runtime
+
+_TEXTS_AT_ONCE = 2048
+_LAST = -1
+
+
+def define_flags() -> None:
+    """All flags of this command."""
+    flags.define_model()
+    flags.define_vocabulary()
+    flags.define_runtime()
+    absl_flags.DEFINE_string("input_file", None, "Texts, one a line; default: standard input.")
+    absl_flags.DEFINE_string("output_file", None, "File of vectors to write.", required=True)
+    formats = [feature_files.NPY, feature_files.NPZ, feature_files.JSONL]
+    absl_flags.DEFINE_enum("format", None, formats, "Default: what the output's name ends in.")
+    absl_flags.DEFINE_enum("dtype", "float32", ["float32", "float16"], "Type of the numbers.")
+    absl_flags.DEFINE_integer("max_seq_length", 256, "Most tokens of a text.")
+    absl_flags.DEFINE_integer("batch_size", 32, "Texts of a batch.")
+    absl_flags.adopt_module_key_flags(flags)  # so that --help shows them
+
+
+def _format(output: Path, chosen: str | None) -> str:
+    found = chosen or output.suffix.removeprefix(".")
+    if found not in (feature_files.NPY, feature_files.NPZ, feature_files.JSONL):
+        raise ValueError(
+            f"--output_file must end in .npy, .npz or .jsonl, or --format say which, but is "
+            f"{output}."
+        )
+    return found
+
+
+def _texts(input_file: str | None) -> Iterator[features.Text]:
+    if input_file:
+        yield from features.read_texts(input_file)
+        return
+    for number, line in enumerate(sys.stdin):
+        yield features.split_pair(number, line)
+
+
+def main() -> None:
+    """Embeds all texts."""
+    values, output = flags.FLAGS, Path(flags.FLAGS.output_file)
+    write = feature_files.WRITERS[_format(output, values.format)]
+    task = features.FeatureTask(
+        flags.config_from_flags(),
+        values.max_seq_length,
+        [_LAST],
+        features.MEAN,
+        normalize=True,
+    )
+    featurizer = features.TextFeaturizer(flags.tokenizer_from_flags(), values.max_seq_length)
+    texts = _texts(values.input_file)
+
+    def tables() -> Iterator[ExampleTable]:
+        for chunk in feature_files.chunks(texts, _TEXTS_AT_ONCE):
+            yield featurizer.table(chunk)
+
+    started = runtime.start(flags.runtime_from_flags())
+    extractor = extraction.Extractor(task, started, values.init_checkpoint, values.batch_size)
+
+    def rows() -> Iterator[Row]:
+        number = 0
+        for table, outputs in extractor.run(tables()):
+            made = extraction.as_type(outputs, values.dtype)
+            for place in range(len(table)):
+                yield number, None, {name: made[name][place] for name in task.output_names}
+                number += 1
+
+    count = write(output, rows())
+    if said := featurizer.report():
+        reports.say(said)
+    reports.say(f"{count} texts: {output}")
+
+
+if __name__ == "__main__":
+    flags.launch(define_flags, main)
