@@ -146,7 +146,6 @@ def define_finetuning(max_seq_length: int = 128, pad_to_batch: bool = True) -> N
         pad_to_batch,
         "Pad sequences to their batch's longest, not to --max_seq_length.",
     )
-    flags.DEFINE_bool("report", False, "Write report.html after the evaluation.")
 
 
 def define_runtime() -> None:

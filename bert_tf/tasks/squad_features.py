@@ -13,6 +13,7 @@ import numpy.typing as npt
 from bert_tf.inputs.examples import ExampleTable
 from bert_tf.inputs.features import SPECIALS_PAIR, pack
 from bert_tf.inputs.records import Feature, RecordSchema
+from bert_tf.inputs.windows import max_context, spans_of
 from bert_tf.tasks.squad_data import NO_POSITION, Paragraph, Question
 from bert_tf.tokenization import FullTokenizer
 
@@ -60,34 +61,6 @@ class Window:
     length: int
     offset: int
     max_context: npt.NDArray[np.bool_]
-
-
-def spans_of(length: int, room: int, stride: int) -> list[tuple[int, int]]:
-    """First token and length of each window over `length` tokens, `room` at most in each."""
-    spans = []
-    first = 0
-    while first < length:
-        size = min(room, length - first)
-        spans.append((first, size))
-        if first + size == length:
-            break
-        first += min(size, stride)
-    return spans
-
-
-def max_context(spans: Sequence[tuple[int, int]]) -> list[npt.NDArray[np.bool_]]:
-    """For each window, which of its tokens have their best context there.
-
-    The context of a token in a window is the lesser of what stands left and right of it, and a
-    hundredth of the window's length; of equals, the first window wins.
-    """
-    total = max(first + size for first, size in spans)
-    scores = np.full((len(spans), total), -1.0)
-    for row, (first, size) in enumerate(spans):
-        place = np.arange(size)
-        scores[row, first : first + size] = np.minimum(place, size - 1 - place) + 0.01 * size
-    best = np.argmax(scores, axis=0)
-    return [best[first : first + size] == row for row, (first, size) in enumerate(spans)]
 
 
 class SquadFeaturizer:

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from bert_tf.inputs import windows
 from bert_tf.inputs.text_files import TextFileError
-from bert_tf.tasks import squad_answers, squad_data, squad_features
+from bert_tf.tasks import squad_answers, squad_data
 from bert_tf.tasks.squad_answers import AnswerFinder, restore_text
 from bert_tf.tasks.squad_data import read_squad, split_words
 from bert_tf.tasks.squad_features import SquadFeaturizer
@@ -47,12 +48,12 @@ def test_an_answer_is_located(tmp_path):
     (question,) = read_squad(squad_file(tmp_path / "f.json"), True, False).questions
     assert (question.first_word, question.last_word, question.answer) == (5, 5, "1874")
     assert question.paragraph.words[5] == "1874,"
-    windows, table = SquadFeaturizer(tokenizer(), 40, 8, 8).windows([question], training=True)
+    made, table = SquadFeaturizer(tokenizer(), 40, 8, 8).windows([question], training=True)
     start, end = (int(table.columns[f"{side}_positions"][0]) for side in ("start", "end"))
     ids = table.columns["input_ids"][0]
     found = [tokenizer().inv_vocab[int(number)] for number in ids[start : end + 1]]
     assert found == tokenizer().tokenize("1874")
-    assert windows[0].offset == len(tokenizer().tokenize("When?")) + 2
+    assert made[0].offset == len(tokenizer().tokenize("When?")) + 2
 
 
 def test_an_answer_that_is_not_in_the_words_is_left_out_and_counted(tmp_path):
@@ -174,12 +175,12 @@ def test_options_without_room_are_refused(options, message):
     ("length", "room", "stride"), [(0, 5, 2), (5, 5, 2), (6, 5, 2), (50, 7, 3), (20, 4, 9)]
 )
 def test_windows_cover_everything(length, room, stride):
-    spans = squad_features.spans_of(length, room, stride)
+    spans = windows.spans_of(length, room, stride)
     seen = {place for first, size in spans for place in range(first, first + size)}
     assert seen == set(range(length)) or stride > room
     assert all(0 < size <= room for _, size in spans)
     if spans:
-        best = squad_features.max_context(spans)
+        best = windows.max_context(spans)
         counts = np.zeros(length)
         for (first, size), flags in zip(spans, best, strict=True):
             counts[first : first + size] += flags
@@ -263,17 +264,17 @@ def test_characters_of_languages_without_spaces(tmp_path):
 def test_null_answer_is_that_of_the_window_where_it_is_least_likely(tmp_path):
     (question,) = read_squad(squad_file(tmp_path / "f.json"), False, True).questions
     featurizer = SquadFeaturizer(tokenizer(), 20, 4, 8)
-    windows, _ = featurizer.windows([question], training=False)
-    assert len(windows) > 1
+    made, _ = featurizer.windows([question], training=False)
+    assert len(made) > 1
     parts = []
-    for number, window in enumerate(windows):
+    for number, window in enumerate(made):
         start = np.zeros(20, np.float32)
         start[0] = 5.0 - number
         parts.append((window, start, start))
     context = featurizer.tokenized(question.paragraph)
     found = finder().answer(question, context, parts)
     null = next(entry for entry in found.nbest if entry.text == "")
-    assert null.score == 2 * (5.0 - (len(windows) - 1))
+    assert null.score == 2 * (5.0 - (len(made) - 1))
     assert sum(found.probabilities) == pytest.approx(1.0)
 
 

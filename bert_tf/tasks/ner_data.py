@@ -1,0 +1,169 @@
+"""Named entities in column files: sentences, documents, tags.
+
+A file has a word a line, its columns parted by spaces or tabs, the tag in the last one; a blank
+line ends a sentence, `-DOCSTART-` begins a document (CoNLL-2003, arXiv cs/0306050).
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bert_tf.inputs.text_files import TextFileError, read_lines
+
+DOCUMENT_START = "-DOCSTART-"
+OUTSIDE = "O"
+_TAG = re.compile(r"O|[BIES]-.+")
+_WORD = re.compile(r"\w+|[^\w\s]")
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """Words, their tags where there are any, and where they stand in `text`."""
+
+    words: tuple[str, ...]
+    tags: tuple[str, ...] | None
+    text: str
+    starts: tuple[int, ...]
+    where: str
+
+
+@dataclass(frozen=True)
+class Entity:
+    """Words `first` to `last` (exclusive) of a sentence name something of a kind."""
+
+    kind: str
+    first: int
+    last: int
+
+
+Document = list[Sentence]
+
+
+def read_columns(path: str | Path, tagged: bool) -> list[Document]:
+    """Documents of a column file.
+
+    Args:
+        path: The file.
+        tagged: Whether the last column is a tag.
+
+    Raises:
+        TextFileError: If a line has no tag, a tag is none, or there is no word.
+    """
+    documents: list[Document] = [[]]
+    words: list[str] = []
+    tags: list[str] = []
+    line = 0
+
+    def end_sentence() -> None:
+        if words:
+            own = begin_entities(tags) if tagged else None
+            documents[-1].append(_sentence(words, own, f"{path}, before line {line}"))
+            words.clear()
+            tags.clear()
+
+    for line, text in enumerate(read_lines(path), start=1):
+        fields = text.split()
+        if not fields or fields[0] == DOCUMENT_START:
+            end_sentence()
+            if fields and documents[-1]:
+                documents.append([])
+            continue
+        if tagged:
+            _check_tag(path, line, fields)
+            tags.append(fields[-1])
+        words.append(fields[0])
+    line += 1
+    end_sentence()
+    documents = [document for document in documents if document]
+    if not documents:
+        raise TextFileError(f"{path} must hold at least one word, but holds none.")
+    return documents
+
+
+def _check_tag(path: str | Path, line: int, fields: Sequence[str]) -> None:
+    if len(fields) < 2:
+        raise TextFileError(
+            f"{path}, line {line}: must have a word and, in its last column, a tag, but has only "
+            f"{fields[0]!r}. Give files without tags as --predict_file alone."
+        )
+    if not _TAG.fullmatch(fields[-1]):
+        raise TextFileError(
+            f"{path}, line {line}: the last column must be a tag such as O, B-PER or I-PER, but "
+            f"is {fields[-1]!r}."
+        )
+
+
+def _sentence(words: Sequence[str], tags: Sequence[str] | None, where: str) -> Sentence:
+    starts, place = [], 0
+    for word in words:
+        starts.append(place)
+        place += len(word) + 1
+    own = None if tags is None else tuple(tags)
+    return Sentence(tuple(words), own, " ".join(words), tuple(starts), where)
+
+
+def read_plain(path: str | Path) -> list[Document]:
+    """Documents of a text file: a sentence a line, a blank line between documents.
+
+    Raises:
+        TextFileError: If there is no word.
+    """
+    documents: list[Document] = [[]]
+    for number, line in enumerate(read_lines(path), start=1):
+        found = list(_WORD.finditer(line))
+        if found:
+            words = tuple(match.group() for match in found)
+            starts = tuple(match.start() for match in found)
+            documents[-1].append(Sentence(words, None, line, starts, f"{path}, line {number}"))
+        elif documents[-1]:
+            documents.append([])
+    documents = [document for document in documents if document]
+    if not documents:
+        raise TextFileError(f"{path} must hold at least one word, but holds none.")
+    return documents
+
+
+def begin_entities(tags: Sequence[str]) -> list[str]:
+    """Tags whose every entity begins with B-: CoNLL-2003 has B- only between neighbours.
+
+    Tags that are written so already stay, and so do those with S- and E-.
+    """
+    made: list[str] = []
+    for number, tag in enumerate(tags):
+        before = tags[number - 1] if number else OUTSIDE
+        starts = tag.startswith("I-") and (before == OUTSIDE or before[2:] != tag[2:])
+        made.append(f"B-{tag[2:]}" if starts else tag)
+    return made
+
+
+def entities_of(tags: Sequence[str]) -> Iterator[Entity]:
+    """Entities of a sentence's tags, by the rules of conlleval: a change of kind begins one."""
+    first, kind = -1, ""
+    for number, tag in enumerate([*tags, OUTSIDE]):
+        prefix, _, own = tag.partition("-")
+        begins = prefix in ("B", "S") or (prefix in ("I", "E") and (first < 0 or own != kind))
+        if first >= 0 and (begins or prefix == OUTSIDE):
+            yield Entity(kind, first, number)
+            first = -1
+        if begins:
+            first, kind = number, own
+        if prefix in ("E", "S") and first >= 0:
+            yield Entity(kind, first, number + 1)
+            first = -1
+
+
+def learn_tags(documents: Sequence[Document]) -> tuple[str, ...]:
+    """The tags of training documents: O first, then sorted.
+
+    Raises:
+        ValueError: If there is no entity at all.
+    """
+    tags = {tag for document in documents for sentence in document for tag in sentence.tags or ()}
+    tags.discard(OUTSIDE)
+    if not tags:
+        raise ValueError(
+            "The training file must tag some entities, but every word is O. Is the tag the last "
+            "column?"
+        )
+    return (OUTSIDE, *sorted(tags))

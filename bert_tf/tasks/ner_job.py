@@ -1,0 +1,204 @@
+"""What run_ner does with its files."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from seqeval.metrics import classification_report
+
+from bert_tf import files
+from bert_tf.config import BertConfig
+from bert_tf.inputs.examples import ExampleTable, cached, file_digest
+from bert_tf.tasks.job import Outputs
+from bert_tf.tasks.ner import SEQUENCES, NerFeaturizer, NerTask, TaggedWord, schema
+from bert_tf.tasks.ner_data import (
+    OUTSIDE,
+    Document,
+    entities_of,
+    learn_tags,
+    read_columns,
+    read_plain,
+)
+from bert_tf.tasks.task import PredictingTask
+from bert_tf.tokenization import FullTokenizer
+
+PLAIN_SUFFIX = ".txt"
+
+
+@dataclass
+class NerJob:
+    """See `tasks.job.Job`.
+
+    Attributes:
+        paths: `train`, `dev` and `test` to files, those that are given.
+        config: The model's sizes.
+        tokenizer: Of its vocabulary.
+        vocab_file: The vocabulary, for the key of the cache.
+        directory: Where tokenized examples are kept.
+        max_seq_length: T.
+        context: `document` or `sentence`.
+        known_tags: Of a model trained before; None to learn them from the training file.
+        say: Tells the person at the terminal something.
+    """
+
+    paths: Mapping[str, Path]
+    config: BertConfig
+    tokenizer: FullTokenizer
+    vocab_file: Path
+    directory: Path
+    max_seq_length: int
+    context: str
+    known_tags: tuple[str, ...] | None = None
+    say: Callable[[str], None] = lambda _: None
+    _documents: dict[str, list[Document]] = field(default_factory=dict)
+    _tables: dict[str, tuple[list[list[TaggedWord]], ExampleTable]] = field(default_factory=dict)
+
+    @property
+    def metric(self) -> str:
+        """F1 of entities decides."""
+        return "f1"
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The classes."""
+        if self.known_tags is None:
+            if "train" not in self.paths:
+                raise ValueError(
+                    "The tags are learned from the training file, or read from the task.json of a "
+                    "model trained before in --output_dir, but there is neither."
+                )
+            self.known_tags = learn_tags(self._read("train"))
+        return self.known_tags
+
+    def task(self, seed: int) -> PredictingTask:
+        """The task."""
+        return NerTask(self.config, self.max_seq_length, len(self.tags), seed)
+
+    def describe(self) -> dict[str, object]:
+        """Task, tags, lengths."""
+        return {
+            "task": "ner",
+            "labels": list(self.tags),
+            "max_seq_length": self.max_seq_length,
+            "context": self.context,
+            "do_lower_case": self.tokenizer.do_lower_case,
+        }
+
+    def _read(self, split: str) -> list[Document]:
+        if split not in self._documents:
+            path = self.paths.get(split)
+            if path is None:
+                flag = {"train": "train", "dev": "dev", "test": "predict"}[split]
+                raise ValueError(f"--{flag}_file must name the sentences, but is empty.")
+            if path.suffix == PLAIN_SUFFIX and split == "test":
+                self._documents[split] = read_plain(path)
+            else:
+                self._documents[split] = read_columns(path, tagged=split != "test")
+        return self._documents[split]
+
+    def _made(self, split: str) -> tuple[list[list[TaggedWord]], ExampleTable]:
+        if split not in self._tables:
+            featurizer = NerFeaturizer(self.tokenizer, self.max_seq_length, self.tags, self.context)
+            self._tables[split] = featurizer.table(self._read(split))
+            if said := featurizer.report():
+                self.say(said)
+        return self._tables[split]
+
+    def training_examples(self) -> ExampleTable:
+        """Tokenized now, or read from `train.tf_record`."""
+        self._read("train")  # A file that does not fit fails before anything is hashed.
+        key = {
+            "file": file_digest(self.paths["train"]),
+            "vocabulary": file_digest(self.vocab_file),
+            "task": self.describe(),
+        }
+        path = self.directory / "train.tf_record"
+        made = schema(self.max_seq_length)
+        return cached(path, made, SEQUENCES, key, lambda: self._made("train")[1])
+
+    def epoch_size(self, table: ExampleTable) -> int:
+        """All windows."""
+        return len(table)
+
+    def evaluation_examples(self) -> ExampleTable:
+        """Windows of the development file."""
+        return self._made("dev")[1]
+
+    def _predicted(self, split: str, outputs: Outputs) -> list[list[str]]:
+        """The tags of every sentence's words."""
+        sentences = [sentence for document in self._read(split) for sentence in document]
+        tags = [[OUTSIDE] * len(sentence.words) for sentence in sentences]
+        for words, row in zip(self._made(split)[0], outputs["tags"], strict=True):
+            for word in words:
+                tags[word.sentence][word.word] = self.tags[int(row[word.place])]
+        return tags
+
+    def score(self, outputs: Outputs) -> dict[str, float]:
+        """Precision, recall and F1 of entities, in all and of each kind, by seqeval."""
+        gold = [list(s.tags or ()) for document in self._read("dev") for s in document]
+        return entity_scores(gold, self._predicted("dev", outputs))
+
+    def write_evaluation(
+        self, outputs: Outputs, scores: Mapping[str, float], directory: Path
+    ) -> None:
+        """`eval_predictions.txt`: the words with their tags and the predicted ones."""
+        self._write_columns(
+            "dev", self._predicted("dev", outputs), directory / "eval_predictions.txt"
+        )
+
+    def prediction_examples(self) -> Iterator[ExampleTable]:
+        """All windows at once: sentences may share them."""
+        yield self._made("test")[1]
+
+    def write_predictions(self, outputs: Iterator[Outputs], directory: Path) -> None:
+        """`predictions.txt` in columns, and `predictions.jsonl` with the entities' offsets."""
+        for each in outputs:
+            tags = self._predicted("test", each)
+            self._write_columns("test", tags, directory / "predictions.txt")
+            with files.writing(directory / "predictions.jsonl") as lines:
+                sentences = (s for document in self._read("test") for s in document)
+                for sentence, own in zip(sentences, tags, strict=True):
+                    entities = []
+                    for entity in entities_of(own):
+                        last = entity.last - 1
+                        start = sentence.starts[entity.first]
+                        end = sentence.starts[last] + len(sentence.words[last])
+                        entities.append(
+                            {
+                                "type": entity.kind,
+                                "text": sentence.text[start:end],
+                                "start": start,
+                                "end": end,
+                                "first_word": entity.first,
+                                "end_word": entity.last,
+                            }
+                        )
+                    row = {"text": sentence.text, "words": sentence.words, "entities": entities}
+                    lines.write(json.dumps(row, ensure_ascii=False) + "\n")
+        self.say(f"Predicted: {directory / 'predictions.jsonl'}")
+
+    def _write_columns(self, split: str, tags: Sequence[Sequence[str]], path: Path) -> None:
+        rows = iter(tags)
+        with files.writing(path) as file:
+            for document in self._read(split):
+                file.write(f"-DOCSTART- {OUTSIDE}\n\n")
+                for sentence in document:
+                    gold = sentence.tags or ("",) * len(sentence.words)
+                    for word, wanted, said in zip(sentence.words, gold, next(rows), strict=True):
+                        file.write(" ".join(filter(None, (word, wanted, said))) + "\n")
+                    file.write("\n")
+
+
+def entity_scores(gold: list[list[str]], predicted: list[list[str]]) -> dict[str, float]:
+    """Precision, recall and F1 of entities by seqeval; `KIND_f1` of each kind."""
+    report = classification_report(gold, predicted, output_dict=True, zero_division=0)
+    scores = {
+        "precision": float(report["micro avg"]["precision"]),
+        "recall": float(report["micro avg"]["recall"]),
+        "f1": float(report["micro avg"]["f1-score"]),
+    }
+    for kind, row in sorted(report.items()):
+        if not kind.endswith(" avg"):
+            scores[f"{kind}_f1"] = float(row["f1-score"])
+    return scores

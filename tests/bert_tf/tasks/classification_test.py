@@ -1,0 +1,341 @@
+"""Classification: published forms, users' tables, windows, outputs, mistakes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bert_tf.tasks.classification import Featurizer
+from bert_tf.tasks.glue import GLUE, Example, find_task, read_split
+from bert_tf.tasks.metrics import METRICS
+from bert_tf.tasks.text_tables import Columns, learn_labels, read_examples
+from bert_tf.tokenization import FullTokenizer
+from tests.support import commands, small
+
+DATA = small.ROOT.parent / "shared" / "data"
+MODEL = {"bert_config_file": small.CONFIG, "vocab_file": small.VOCAB, "max_seq_length": 32}
+MORE = '"and ""so"" on, really"'
+ROWS = "id,text,more,stars\n" + "".join(
+    f"{n},The sea is cold,{MORE},good\n" if n % 2 else f"{n},Bread is warm,{MORE},bad\n"
+    for n in range(24)
+)
+
+
+def table(folder, name="train.csv", rows=ROWS):
+    path = folder / name
+    path.write_text(rows)
+    return path
+
+
+def run(folder, **changes):
+    flags = {
+        **MODEL,
+        "text_a": "text",
+        "label": "stars",
+        "output_dir": folder / "out",
+        "init_checkpoint": small.CHECKPOINT,
+        "train_batch_size": 8,
+        "learning_rate": 1e-3,
+        **changes,
+    }
+    commands.run("run_classifier", **{name: v for name, v in flags.items() if v is not None})
+
+
+def test_any_table_trains_evaluates_and_predicts(tmp_path):
+    path = table(tmp_path)
+    files = {"train_file": path, "dev_file": path}
+    run(tmp_path, **files, text_b="more", do_train=True, do_eval=True, num_train_epochs=20)
+    results = (tmp_path / "out/eval_results.txt").read_text()
+    assert "eval_accuracy = 1.0\n" in results
+    assert "matthews_correlation = 1.0\n" in results
+    assert json.loads((tmp_path / "out/task.json").read_text())["labels"] == ["bad", "good"]
+
+    # Another run needs neither the training file nor labels.
+    unlabelled = table(
+        tmp_path, "new.jsonl", '{"text": "The sea is cold", "more": "x", "key": "k1"}\n'
+    )
+    run(tmp_path, predict_file=unlabelled, text_b="more", label=None, id="key", do_predict=True)
+    (row,) = map(json.loads, (tmp_path / "out/predictions.jsonl").read_text().splitlines())
+    assert (row["id"], row["label"]) == ("k1", "good")
+    assert sum(row["probabilities"].values()) == pytest.approx(1.0)
+    shares = [float(v) for v in (tmp_path / "out/test_results.tsv").read_text().split("\t")]
+    assert shares == pytest.approx(list(row["probabilities"].values()), abs=1e-7)
+    assert (tmp_path / "out/predictions.tsv").read_text() == "index\tprediction\nk1\tgood\n"
+
+
+def test_regression(tmp_path):
+    rows = "text\tvalue\n" + "The sea\t4.5\nBread\t-1\n" * 12
+    path = table(tmp_path, "train.tsv", rows)
+    options = {"label": "value", "regression": True, "do_eval": True, "do_predict": True}
+    run(
+        tmp_path,
+        train_file=path,
+        dev_file=path,
+        predict_file=path,
+        do_train=True,
+        num_train_epochs=30,
+        **options,
+    )
+    results = dict(
+        line.split(" = ") for line in (tmp_path / "out/eval_results.txt").read_text().splitlines()
+    )
+    assert float(results["pearson"]) > 0.99
+    assert float(results["eval_loss"]) < 0.5
+    lines = (tmp_path / "out/predictions.jsonl").read_text().splitlines()
+    values = [json.loads(line)["value"] for line in lines]
+    assert values[0] == pytest.approx(4.5, abs=1.0)
+    assert values[1] == pytest.approx(-1.0, abs=1.0)
+
+
+def test_tokenized_examples_are_kept_and_made_anew(tmp_path):
+    path = table(tmp_path)
+    options = {"train_file": path, "do_train": True, "num_train_epochs": 1}
+    run(tmp_path, **options)
+    record = tmp_path / "out/train.tf_record"
+    before = record.stat().st_mtime_ns
+    run(tmp_path, **options, do_eval=False, save_checkpoints_steps=2)
+    assert record.stat().st_mtime_ns == before
+    path.write_text(path.read_text().replace("cold", "warm"))
+    run(tmp_path, **options)
+    assert record.stat().st_mtime_ns != before
+
+
+def featurizer(length=16, stride=0):
+    return Featurizer(FullTokenizer(small.VOCAB), length, ("no", "yes"), stride)
+
+
+def example(a, b=None, label="yes"):
+    return Example("0", a, b, label, "here")
+
+
+def test_long_texts_are_cut_and_counted():
+    made = featurizer()
+    table_ = made.table([example("sea " * 40), example("sea")])
+    assert table_.lengths.tolist() == [16, 4]
+    assert made.report() == (
+        "1 of 2 examples are longer than --max_seq_length = 16 and were cut "
+        "(--long_texts=window reads all of them)."
+    )
+    assert featurizer().report() is None
+
+
+@pytest.mark.parametrize("pair", [None, "bread " * 3, "bread " * 60])
+def test_windows_show_every_token(pair):
+    made = featurizer(stride=5)
+    long = "the sea is cold and bread is warm in winter on the old road to the harbour " * 2
+    table_ = made.table([example("sea", pair and "sea"), example(long, pair)], first=7)
+    owners = table_.columns["example_ids"].tolist()
+    assert owners[0] == 7
+    assert set(owners[1:]) == {8}
+    assert len(owners) > 3
+    tokenizer = FullTokenizer(small.VOCAB)
+    longer = max(long, pair or "", key=lambda text: len(tokenizer.encode(text)))
+    seen = set()
+    for row in table_.columns["input_ids"][1:]:
+        seen |= set(row.tolist())
+    assert set(tokenizer.encode(longer)) <= seen
+    assert "read in several windows" in made.report()
+
+
+def test_windows_of_an_example_are_averaged(tmp_path):
+    rows = "text,stars\n" + ("sea " * 60 + ",good\nbread,bad\n") * 8
+    path = table(tmp_path, rows=rows)
+    run(
+        tmp_path,
+        train_file=path,
+        dev_file=path,
+        predict_file=path,
+        do_train=True,
+        do_eval=True,
+        do_predict=True,
+        num_train_epochs=2,
+        long_texts="window",
+        doc_stride=16,
+    )
+    assert len((tmp_path / "out/predictions.jsonl").read_text().splitlines()) == 16
+    assert "eval_accuracy" in (tmp_path / "out/eval_results.txt").read_text()
+
+
+def test_labels_are_sorted_as_what_they_are():
+    def labels(*names):
+        return learn_labels(example("x", label=name) for name in names)
+
+    assert labels("10", "9", "-1", "9") == ("-1", "9", "10")
+    assert labels("b", "a", "10") == ("10", "a", "b")
+    with pytest.raises(ValueError, match="at least two labels, but the training file has only a"):
+        labels("a", "a")
+
+
+PUBLISHED = {
+    "cola": ("glue/CoLA", 8551, 1043, 1063),
+    "mrpc": ("glue/MRPC", 3667, 408, 1725),
+    "rte": ("glue/RTE", 2490, 277, 3000),
+    "sts-b": ("glue/STS-B", 5749, 1500, 1379),
+    "wnli": ("glue/WNLI", 635, 71, 146),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_files_are_read_whole(name):
+    folder, *counts = PUBLISHED[name]
+    if not (DATA / folder).exists():
+        pytest.skip(f"{DATA / folder} is not here: other people's data")
+    task = GLUE[name]
+    for layout, count in zip((task.train, task.dev, task.test), counts, strict=True):
+        examples = list(read_split(DATA / folder, layout, "en"))
+        assert len(examples) == count, layout
+        assert all(each.text_a.strip() for each in examples)
+        if layout.label is not None and task.labels:
+            assert {each.label for each in examples} == set(task.labels)
+        if layout.text_b is not None:
+            assert all(each.text_b for each in examples)
+
+
+@pytest.mark.parametrize("name", ["mnli", "mnli-mm", "qqp", "qnli", "ax", "xnli"])
+def test_samples_of_the_large_sets(name):
+    folder = DATA / "samples" / {"mnli-mm": "MNLI"}.get(name, name.upper())
+    if not folder.exists():
+        pytest.skip(f"{folder} is not here: other people's data")
+    task = find_task(name.upper())
+    for layout in (task.train, task.dev, task.test):
+        if layout is None:
+            continue
+        examples = list(read_split(folder, layout, "de"))
+        assert examples
+        labels = {each.label for each in examples if each.label is not None}
+        assert labels <= set(task.labels)
+        assert bool(labels) == (layout.label is not None)
+
+
+def glue(folder, content, name="train.tsv"):
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(content)
+    return folder
+
+
+MRPC = "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n"
+MISTAKES = {
+    "no data": (lambda p: {"text_a": None}, "given by --task_name and --data_dir, or by your own"),
+    "unknown task": (
+        lambda p: {"task_name": "mrcp", "data_dir": p},
+        "--task_name must be one of cola, .*, but is 'mrcp'",
+    ),
+    "no data_dir": (lambda p: {"task_name": "mrpc"}, "needs its files: give --data_dir"),
+    "no file there": (
+        lambda p: {"task_name": "mrpc", "data_dir": p},
+        "must hold train.tsv as published, but there is no",
+    ),
+    "few fields": (
+        lambda p: {"task_name": "mrpc", "data_dir": glue(p / "d", f"{MRPC}1\t2\t3\n")},
+        "line 2: must have at least 5 fields, parted by tabs, but has 3",
+    ),
+    "no example": (
+        lambda p: {"task_name": "mrpc", "data_dir": glue(p / "d", MRPC)},
+        "must hold at least one example, but holds none",
+    ),
+    "another label": (
+        lambda p: {"task_name": "mrpc", "data_dir": glue(p / "d", f"{MRPC}2\t1\t2\ta\tb\n")},
+        "line 2: the label must be one of 0, 1, but is '2'",
+    ),
+    "nothing to train on": (
+        lambda p: {"task_name": "ax", "data_dir": p},
+        "it is predicted by a model of MNLI",
+    ),
+    "column misspelt": (
+        lambda p: {"train_file": table(p), "text_a": "txt"},
+        "--text_a=txt must be one of its columns, which are id, text, more, stars",
+    ),
+    "no label column": (
+        lambda p: {"train_file": table(p), "label": None},
+        "--label must name the column .* has the columns id, text, more, stars",
+    ),
+    "empty label": (
+        lambda p: {"train_file": table(p, rows="text,stars\nsea,\n")},
+        "line 2: the label in column stars must not be empty",
+    ),
+    "one label": (
+        lambda p: {"train_file": table(p, rows="text,stars\nsea,good\n")},
+        "at least two labels",
+    ),
+    "no number": (
+        lambda p: {"train_file": table(p), "regression": True},
+        "line 2: the label of a regression must be a number, but is 'bad'",
+    ),
+    "not a number": (
+        lambda p: {"train_file": table(p, rows="text,stars\nsea,nan\n"), "regression": True},
+        "must be a number, but is 'nan'",
+    ),
+    "empty file": (lambda p: {"train_file": table(p, rows="")}, "column names, but is empty"),
+    "only names": (
+        lambda p: {"train_file": table(p, rows="text,stars\n")},
+        "must hold at least one example, but holds none",
+    ),
+    "spreadsheet": (lambda p: {"train_file": table(p, "train.xlsx")}, r"must end in \.tsv"),
+    "nothing to do": (lambda p: {"do_train": False}, "At least one of --do_train"),
+    "stride of a window": (
+        lambda p: {"train_file": table(p), "long_texts": "window", "doc_stride": 64},
+        "--doc_stride must be below --max_seq_length = 32",
+    ),
+    "length of the model": (
+        lambda p: {"train_file": table(p), "max_seq_length": 4096},
+        "--max_seq_length is 4096, but the model",
+    ),
+    "batch larger than the data": (
+        lambda p: {"train_file": table(p), "train_batch_size": 512},
+        "Training takes at least one batch of 512 examples",
+    ),
+    "no predict_file": (
+        lambda p: {"train_file": table(p), "do_train": False, "do_predict": True},
+        "need a fine-tuned checkpoint, but this one lacks output_weights, output_bias",
+    ),
+    "no config": (lambda p: {"bert_config_file": ""}, "--bert_config_file must name the JSON"),
+    "damaged task.json": (
+        lambda p: {
+            "train_file": table(p),
+            "dev_file": table(p, "dev.csv"),
+            "do_train": False,
+            "do_eval": True,
+            "output_dir": glue(p / "o", "{", "task.json"),
+        },
+        "task.json must be JSON as training writes it",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes(tmp_path, mistake):
+    make, message = MISTAKES[mistake]
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        run(tmp_path, **{"do_train": True, **make(tmp_path)})
+
+
+def test_a_label_that_training_did_not_see(tmp_path):
+    dev = table(tmp_path, "dev.csv", "text,stars\nsea,fair\n")
+    with pytest.raises(ValueError, match=r"dev.csv, line 2: .* one of bad, good, but is 'fair'"):
+        run(
+            tmp_path,
+            train_file=table(tmp_path),
+            dev_file=dev,
+            do_train=True,
+            do_eval=True,
+            num_train_epochs=1,
+        )
+
+
+def test_metrics_by_hand():
+    gold, said = np.array([1, 1, 0, 0, 1]), np.array([1, 0, 0, 1, 1])
+    assert METRICS["eval_accuracy"](gold, said) == pytest.approx(0.6)
+    assert METRICS["f1"](gold, said) == pytest.approx(2 * 2 / (2 * 2 + 1 + 1))
+    # (2*1 - 1*1) / sqrt(3*3*2*2)
+    assert METRICS["matthews_correlation"](gold, said) == pytest.approx(1 / 6)
+    assert METRICS["matthews_correlation"](gold, np.zeros(5, int)) == 0.0
+    assert METRICS["pearson"](np.array([1.0, 2, 3]), np.array([2.0, 4, 6])) == pytest.approx(1.0)
+    assert METRICS["spearman"](np.array([1.0, 2, 3]), np.array([1.0, 9, 5])) == pytest.approx(0.5)
+    assert METRICS["pearson"](np.array([1.0, 2]), np.array([3.0, 3])) == 0.0
+
+
+def test_rows_without_identifier_are_numbered(tmp_path):
+    found = list(read_examples(table(tmp_path), Columns("text", label="stars"), labelled=True))
+    assert [each.identifier for each in found[:2]] == ["0", "1"]
+    assert Path(found[0].where.split(",")[0]).name == "train.csv"

@@ -1,0 +1,216 @@
+"""Named entities: column files, tags, windows, scores, predictions with offsets, mistakes."""
+
+import json
+
+import numpy as np
+import pytest
+
+from bert_tf.tasks.ner import DOCUMENT, SENTENCE, NerFeaturizer
+from bert_tf.tasks.ner_data import (
+    Entity,
+    begin_entities,
+    entities_of,
+    learn_tags,
+    read_columns,
+    read_plain,
+)
+from bert_tf.tasks.ner_job import entity_scores
+from bert_tf.tokenization import FullTokenizer
+from tests.support import commands, small
+
+COLUMNS = """-DOCSTART- -X- O O
+
+The DT O
+lighthouse NN I-LOC
+of IN I-LOC
+Brest NNP I-LOC
+Anna NNP I-PER
+Kern NNP B-PER
+
+It PRP O
+was VBD O
+
+-DOCSTART- -X- O O
+
+Bread NN O
+in IN O
+Oslo NNP I-LOC
+"""
+TAGS = ("O", "B-LOC", "B-PER", "I-LOC")
+
+
+def write(folder, content=COLUMNS, name="train.txt"):
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def test_documents_sentences_and_tags(tmp_path):
+    first, second = read_columns(write(tmp_path), tagged=True)
+    assert [sentence.words for sentence in first] == [
+        ("The", "lighthouse", "of", "Brest", "Anna", "Kern"),
+        ("It", "was"),
+    ]
+    # B- begins every entity, and stays where it parted neighbours.
+    assert first[0].tags == ("O", "B-LOC", "I-LOC", "I-LOC", "B-PER", "B-PER")
+    assert second[0].text == "Bread in Oslo"
+    assert second[0].starts == (0, 6, 9)
+    assert learn_tags([first, second]) == TAGS
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ("I-A I-A", "B-A I-A"),
+        ("I-A I-B", "B-A B-B"),
+        ("B-A I-A I-B", "B-A I-A B-B"),
+        ("S-A B-A E-A", "S-A B-A E-A"),
+    ],
+)
+def test_tags_that_begin(tags, expected):
+    assert begin_entities(tags.split()) == expected.split()
+    assert begin_entities(expected.split()) == expected.split()
+
+
+def test_entities_are_those_of_seqeval():
+    random = np.random.default_rng(1)
+    names = ["O", "O", "B-A", "I-A", "B-B", "I-B", "S-A", "E-A", "E-B"]
+    from seqeval.metrics.sequence_labeling import get_entities
+
+    for _ in range(500):
+        tags = random.choice(names, size=8).tolist()
+        ours = [(entity.kind, entity.first, entity.last - 1) for entity in entities_of(tags)]
+        assert ours == get_entities(tags), tags
+    assert list(entities_of(["O", "B-A", "I-A"])) == [Entity("A", 1, 3)]
+
+
+def test_scores_by_hand():
+    gold = [["B-A", "I-A", "O", "B-B"], ["B-A"]]
+    said = [["B-A", "I-A", "O", "O"], ["B-B"]]
+    scores = entity_scores(gold, said)
+    assert scores["precision"] == pytest.approx(1 / 2)
+    assert scores["recall"] == pytest.approx(1 / 3)
+    assert scores["f1"] == pytest.approx(0.4)
+    assert scores["A_f1"] == pytest.approx(2 / 3)
+    assert scores["B_f1"] == 0.0
+
+
+@pytest.mark.parametrize("context", [DOCUMENT, SENTENCE])
+@pytest.mark.parametrize("length", [8, 11, 64])
+def test_every_word_is_tagged_once_at_its_first_piece(tmp_path, context, length):
+    documents = read_columns(write(tmp_path), tagged=True)
+    tokenizer = FullTokenizer(small.VOCAB)
+    featurizer = NerFeaturizer(tokenizer, length, TAGS, context)
+    tagged, table = featurizer.table(documents)
+    sentences = [sentence for document in documents for sentence in document]
+    seen = set()
+    for row, words in enumerate(tagged):
+        ids = table.columns["input_ids"][row]
+        assert table.columns["label_weights"][row].sum() == len(words)
+        for word in words:
+            assert (word.sentence, word.word) not in seen
+            seen.add((word.sentence, word.word))
+            sentence = sentences[word.sentence]
+            pieces = tokenizer.encode(sentence.words[word.word])
+            assert ids[word.place] == pieces[0]
+            assert table.columns["label_weights"][row][word.place] == 1
+            label = TAGS[table.columns["label_ids"][row][word.place]]
+            assert label == sentence.tags[word.word]
+    assert seen == {(n, w) for n, s in enumerate(sentences) for w in range(len(s.words))}
+    assert (featurizer.report() is not None) == (length < 64)
+    if length == 64:
+        assert len(tagged) == (2 if context == DOCUMENT else 3)
+
+
+def test_words_that_the_tokenizer_drops_are_tagged_all_the_same():
+    tokenizer = FullTokenizer(small.VOCAB)
+    featurizer = NerFeaturizer(tokenizer, 16, TAGS, SENTENCE)
+    assert featurizer._pieces("\u200b") == [tokenizer.vocab["[UNK]"]]
+
+
+def run(folder, **changes):
+    flags = {
+        "bert_config_file": small.CONFIG,
+        "vocab_file": small.VOCAB,
+        "init_checkpoint": small.CHECKPOINT,
+        "max_seq_length": 32,
+        "output_dir": folder / "out",
+        "train_batch_size": 4,
+        "learning_rate": 2e-3,
+        **changes,
+    }
+    commands.run("run_ner", **flags)
+
+
+def test_trains_evaluates_and_predicts(tmp_path):
+    path = write(tmp_path, COLUMNS * 4)
+    options = {"train_file": path, "dev_file": path}
+    run(tmp_path, **options, do_train=True, do_eval=True, num_train_epochs=25)
+    results = dict(
+        line.split(" = ") for line in (tmp_path / "out/eval_results.txt").read_text().splitlines()
+    )
+    assert float(results["f1"]) > 0.8
+    rows = (tmp_path / "out/eval_predictions.txt").read_text().splitlines()
+    assert any(row.startswith("Oslo B-LOC ") for row in rows)
+
+    # Another process' run predicts plain text, with the tags of task.json.
+    plain = write(tmp_path, "Bread  in Oslo!\n\nAnna was.\n", "new.txt")
+    run(tmp_path, predict_file=plain, do_predict=True)
+    first, second = map(json.loads, (tmp_path / "out/predictions.jsonl").read_text().splitlines())
+    assert first["text"] == "Bread  in Oslo!"
+    assert first["words"] == ["Bread", "in", "Oslo", "!"]
+    assert second["words"] == ["Anna", "was", "."]
+    for entity in (*first["entities"], *second["entities"]):
+        row = first if entity in first["entities"] else second
+        assert row["text"][entity["start"] : entity["end"]] == entity["text"]
+    assert any(entity["text"] == "Oslo" for entity in first["entities"])
+    assert "Oslo B-LOC" in (tmp_path / "out/predictions.txt").read_text()
+
+
+def test_plain_text_keeps_its_offsets(tmp_path):
+    path = write(tmp_path, "Wait -- 北京, ok?\n\n\nNext\n", "new.txt")
+    first, second = read_plain(path)
+    (sentence,) = first
+    assert all(
+        sentence.text[start : start + len(word)] == word
+        for word, start in zip(sentence.words, sentence.starts, strict=True)
+    )
+    assert sentence.words == ("Wait", "-", "-", "北京", ",", "ok", "?")
+    assert second[0].words == ("Next",)
+
+
+MISTAKES = {
+    "no files": (lambda p: {}, "--train_file must name|The tags are learned"),
+    "no file": (lambda p: {"train_file": p / "none"}, "There is no file"),
+    "empty": (lambda p: {"train_file": write(p, "\n\n")}, "at least one word, but holds none"),
+    "no tag": (lambda p: {"train_file": write(p, "Oslo\n")}, "line 1: must have a word and"),
+    "strange tag": (
+        lambda p: {"train_file": write(p, "Oslo LOC\n")},
+        "line 1: the last column must be a tag such as O, B-PER .* but is 'LOC'",
+    ),
+    "only O": (lambda p: {"train_file": write(p, "Oslo O\n")}, "must tag some entities"),
+    "utf-16": (
+        lambda p: {"train_file": write(p, COLUMNS.encode("utf-16-le"))},
+        "holds null bytes. Save it as UTF-8",
+    ),
+    "too short": (
+        lambda p: {"train_file": write(p), "max_seq_length": 2},
+        "--max_seq_length must be at least 3, but is 2",
+    ),
+    "tag at dev": (
+        lambda p: {
+            "train_file": write(p),
+            "dev_file": write(p, "Oslo B-ORG\n", "dev.txt"),
+            "do_eval": True,
+            "num_train_epochs": 4,
+        },
+        "every tag must be one of the training file's, O, B-LOC, .* but 'B-ORG' is not",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes(tmp_path, mistake):
+    make, message = MISTAKES[mistake]
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        run(tmp_path, **{"do_train": True, "train_batch_size": 1, **make(tmp_path)})
