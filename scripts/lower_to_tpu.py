@@ -88,7 +88,10 @@ def lower_gradients(precision: str) -> dict[str, tf.Tensor]:
     ) -> Any:
         seeds = partial(tf.random.fold_in, seed)
         names = ("loss", *task.sum_names)
-        return accumulate(compute, values, batch, totals, seeds, scale, MICRO_BATCHES, names)
+        trained = [True] * len(values)
+        return accumulate(
+            compute, values, batch, totals, seeds, scale, MICRO_BATCHES, names, trained
+        )
 
     lower(f"{precision}, with accumulation", accumulated, values, batch, totals, seed, scale)
     return dict(zip(weights, values, strict=True))

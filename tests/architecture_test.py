@@ -31,9 +31,8 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "bert_tf.modeling": ("bert_tf.config",),
     "bert_tf.inputs": ("bert_tf.files", "bert_tf.tokenization"),
     "bert_tf.conversion": ("bert_tf.files", "bert_tf.config", "bert_tf.modeling"),
-    "bert_tf.reporting": (),  # pages from plain data
     "bert_tf.tasks": (
-        "bert_tf.reporting",
+        "bert_tf.files",
         "bert_tf.config",
         "bert_tf.tokenization",
         "bert_tf.modeling",
