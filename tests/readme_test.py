@@ -50,6 +50,12 @@ def commands() -> list[tuple[str, list[str]]]:
     ]
 
 
+def commands_of_tables() -> list[tuple[str, list[str]]]:
+    """Module and flags of each command of the project that stands in a table."""
+    cells = re.findall(r"`python -m (bert_tf\.\w+)([^`|]*)`", README)
+    return [(module, FLAG.findall(rest)) for module, rest in cells]
+
+
 def test_python_example_runs(capsys):
     code = blocks("python")
     for name, path in FILES.items():
@@ -69,14 +75,15 @@ def test_every_command_is_found():
     assert len(commands()) == blocks("bash").count("python ") > 4
 
 
-@pytest.mark.parametrize(("module", "flags"), commands())
+@pytest.mark.parametrize(("module", "flags"), [*commands(), *commands_of_tables()])
 def test_command_has_the_flags(module, flags):
     assert flags
     assert set(flags) <= flags_of(module), module
 
 
 def test_flags_of_the_text_exist():
-    known = set().union(*(flags_of(module) for module in {module for module, _ in commands()}))
+    modules = {module for module, _ in [*commands(), *commands_of_tables()]}
+    known = set().union(*(flags_of(module) for module in modules))
     text = re.sub(r"^```.*?^```$", "", README, flags=re.MULTILINE | re.DOTALL)
     # Rows of the results name benchmarks, whose flags are their own.
     text = "\n".join(line for line in text.splitlines() if "python" not in line)
