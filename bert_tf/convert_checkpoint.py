@@ -39,7 +39,7 @@ def _config(source: str, source_form: str, target_form: str) -> BertConfig | Non
     """The model's sizes, from where they are; None where they are not needed."""
     if source_form == convert.HUGGING_FACE:
         return huggingface.read_config(source)
-    if source_form == convert.KERAS and target_form == convert.TF1:
+    if source_form == target_form or (source_form, target_form) == (convert.KERAS, convert.TF1):
         return None
     if not flags.FLAGS.bert_config_file:
         raise ValueError(

@@ -6,14 +6,17 @@
 
 Files have a word a line and its tag in the last column; --predict_file takes plain text (.txt, a
 sentence a line) as well. Cased BERT-Base should reach an F1 of 96.4 on the development set of
-CoNLL-2003 (arXiv 1810.04805, table 7).
+CoNLL-2003 (arXiv 1810.04805, table 7). --feature_based=concat_last_four and the like leave BERT as
+it is and train a two-layer BiLSTM on its layers, with --learning_rate=1e-3: 96.1 there.
 """
 
+import dataclasses
 from pathlib import Path
 
 from absl import flags as absl_flags
 
 from bert_tf import flags
+from bert_tf.modeling import bilstm
 from bert_tf.tasks.ner import DOCUMENT, SENTENCE
 from bert_tf.tasks.ner_job import NerJob
 from bert_tf.training import finetuning, reports, runtime
@@ -34,6 +37,9 @@ def define_flags() -> None:
     absl_flags.DEFINE_string("predict_file", None, "Column file or .txt to predict.")
     absl_flags.DEFINE_enum(
         "context", DOCUMENT, [DOCUMENT, SENTENCE], "What sentences are read with."
+    )
+    absl_flags.DEFINE_enum(
+        "feature_based", None, bilstm.FEATURES, "Train a BiLSTM on these features of a frozen BERT."
     )
     absl_flags.adopt_module_key_flags(flags)  # so that --help shows them
 
@@ -61,9 +67,13 @@ def main() -> None:
         directory,
         values.max_seq_length,
         values.context,
+        values.feature_based,
         tuple(known["labels"]) if "labels" in known else None,
         reports.say,
     )
+    if values.feature_based:  # Only the tagger on top is trained.
+        frozen = dataclasses.replace(options.training, freeze_layers=job.config.num_hidden_layers)
+        options = dataclasses.replace(options, training=frozen)
     finetuning.run(job, runtime.start(options.training.runtime), options)
 
 

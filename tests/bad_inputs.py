@@ -321,7 +321,7 @@ CASES = (
     Case(
         "--max_seq_length beyond the model's positions",
         lambda w: {"max_seq_length": 2048},
-        r"--max_seq_length is 2048, but .* max_position_embeddings = \d+\. Make records",
+        r"--max_seq_length is 2048, but .* max_position_embeddings = \d+\. Make sequences",
     ),
     Case(
         "another --max_predictions_per_seq than the records'",

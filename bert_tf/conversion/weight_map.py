@@ -16,6 +16,8 @@ _PLACEHOLDERS = {
     "qkv": "query|key|value",
     "dense": "kernel|bias",
     "norm": "gamma|beta",
+    "way": "forward|backward",
+    "lstm": "kernel|recurrent_kernel|bias",
 }
 
 # Checkpoint name of the release, variable path in the Keras model.
@@ -52,6 +54,8 @@ TABLE: tuple[tuple[str, str], ...] = (
     # The release has neither of these two tasks; the names follow its style.
     ("cls/ner/output_weights", "tokens/kernel"),
     ("cls/ner/output_bias", "tokens/bias"),
+    ("cls/ner/mix", "feature_tagger/mix"),
+    ("cls/ner/bilstm_{n}/{way}/{lstm}", "bilstm_{n}/{way}_lstm/lstm_cell/{lstm}"),
     ("cls/choice/output_weights", "choices/kernel"),
     ("cls/choice/output_bias", "choices/bias"),
 )

@@ -131,6 +131,7 @@ class OutputLayer(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.supports_masking = True  # of recurrent layers below it
         self.units = units
         self.initializer_range = initializer_range
         self.seed = seed

@@ -18,6 +18,7 @@ from bert_tf.inputs.features import SPECIALS_SINGLE, pack
 from bert_tf.inputs.records import Feature, RecordSchema
 from bert_tf.inputs.text_files import TextFileError
 from bert_tf.inputs.windows import max_context, spans_of
+from bert_tf.modeling.bilstm import build_feature_tagger
 from bert_tf.modeling.dropout import Dropout
 from bert_tf.modeling.task_heads import build_token_classifier
 from bert_tf.tasks.losses import correct, cross_entropy
@@ -169,6 +170,7 @@ class NerTask:
         max_seq_length: T of the records.
         num_tags: C.
         seed: Seed of the initialisation; None draws one.
+        features: None to fine-tune; one of `bilstm.FEATURES` for a tagger on a frozen encoder.
 
     Raises:
         ValueError: If T is more than the model's positions.
@@ -180,14 +182,21 @@ class NerTask:
     token_outputs: tuple[str, ...] = ("tags",)
 
     def __init__(
-        self, config: BertConfig, max_seq_length: int, num_tags: int, seed: int | None = None
+        self,
+        config: BertConfig,
+        max_seq_length: int,
+        num_tags: int,
+        seed: int | None = None,
+        features: str | None = None,
     ) -> None:
         config.check_length(max_seq_length)
         self.config, self.max_seq_length = config, max_seq_length
-        self.num_tags, self.seed = num_tags, seed
+        self.num_tags, self.seed, self.features = num_tags, seed, features
 
     def build_model(self) -> keras.Model:
-        """Encoder and output layer, newly initialised."""
+        """Encoder and output layer or tagger, newly initialised."""
+        if self.features:
+            return build_feature_tagger(self.config, self.num_tags, self.features, self.seed)
         return build_token_classifier(self.config, self.num_tags, self.seed)
 
     def schema(self) -> tuple[RecordSchema, Mapping[str, int]]:

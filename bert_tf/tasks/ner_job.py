@@ -38,6 +38,7 @@ class NerJob:
         directory: Where tokenized examples are kept.
         max_seq_length: T.
         context: `document` or `sentence`.
+        features: See `NerTask`.
         known_tags: Of a model trained before; None to learn them from the training file.
         say: Tells the person at the terminal something.
     """
@@ -49,6 +50,7 @@ class NerJob:
     directory: Path
     max_seq_length: int
     context: str
+    features: str | None = None
     known_tags: tuple[str, ...] | None = None
     say: Callable[[str], None] = lambda _: None
     _documents: dict[str, list[Document]] = field(default_factory=dict)
@@ -73,7 +75,7 @@ class NerJob:
 
     def task(self, seed: int) -> PredictingTask:
         """The task."""
-        return NerTask(self.config, self.max_seq_length, len(self.tags), seed)
+        return NerTask(self.config, self.max_seq_length, len(self.tags), seed, self.features)
 
     def describe(self) -> dict[str, object]:
         """Task, tags, lengths."""
@@ -82,6 +84,7 @@ class NerJob:
             "labels": list(self.tags),
             "max_seq_length": self.max_seq_length,
             "context": self.context,
+            "features": self.features,
             "do_lower_case": self.tokenizer.do_lower_case,
         }
 

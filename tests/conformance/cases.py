@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from bert_tf.config import BertConfig
-from bert_tf.modeling import encoder, heads, layers, task_heads, transformer
+from bert_tf.modeling import bilstm, encoder, heads, layers, task_heads, transformer
 from tests.support.small import batch
 
 Inputs = dict[str, np.ndarray]
@@ -42,6 +42,7 @@ class Case:
     make: Callable[..., keras.layers.Layer]
     call: Callable[[Any, Inputs], Any]
     takes: tuple[str, ...]
+    idle: tuple[str, ...] = ()  # endings of weights that no output depends on
 
     def built(self) -> keras.layers.Layer:
         """A new layer with its variables, which no call was needed for."""
@@ -73,10 +74,12 @@ def _model(model: Any, inputs: Inputs) -> Any:
 
 
 def _choose(model: Any, inputs: Inputs) -> Any:
-    return model({name: keras.ops.stack([inputs[name]] * 3, axis=1) for name in IDS})
+    choices = {name: [inputs[name], inputs[name][:, ::-1], inputs[name][::-1]] for name in IDS}
+    return model({name: keras.ops.stack(values, axis=1) for name, values in choices.items()})
 
 
 IDS = ("input_word_ids", "input_mask", "input_type_ids")
+POOLER = ("pooler/kernel", "pooler/bias")
 
 CASES: dict[str, Case] = {
     "LayerNorm": Case(layers.LayerNorm, lambda layer, given: layer(given["x"]), ("x",)),
@@ -106,12 +109,23 @@ CASES: dict[str, Case] = {
         lambda **kw: encoder.build_encoder(TINY, 1, **kw), lambda model, given: model(given), IDS
     ),
     "BertClassifier": Case(lambda **kw: task_heads.build_classifier(TINY, 3, 1, **kw), _model, IDS),
-    "BertSpanModel": Case(lambda **kw: task_heads.build_span_model(TINY, 1, **kw), _model, IDS),
+    "BertSpanModel": Case(
+        lambda **kw: task_heads.build_span_model(TINY, 1, **kw), _model, IDS, idle=POOLER
+    ),
     "BertTokenClassifier": Case(
-        lambda **kw: task_heads.build_token_classifier(TINY, 3, 1, **kw), _model, IDS
+        lambda **kw: task_heads.build_token_classifier(TINY, 3, 1, **kw),
+        _model,
+        IDS,
+        idle=POOLER,
     ),
     "BertMultipleChoice": Case(
-        lambda **kw: task_heads.build_multiple_choice(TINY, 1, **kw), _choose, IDS
+        lambda **kw: task_heads.build_multiple_choice(TINY, 3, **kw), _choose, IDS
+    ),
+    "FeatureTagger": Case(
+        lambda **kw: bilstm.build_feature_tagger(TINY, 3, bilstm.WEIGHTED_ALL, 1, **kw),
+        _model,
+        IDS,
+        idle=POOLER,
     ),
     "BertPretrainer": Case(
         lambda **kw: heads.build_pretrainer(TINY, 1, **kw),

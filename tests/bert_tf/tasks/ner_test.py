@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from bert_tf.config import BertConfig
+from bert_tf.modeling import bilstm
 from bert_tf.tasks.ner import DOCUMENT, SENTENCE, NerFeaturizer
 from bert_tf.tasks.ner_data import (
     Entity,
@@ -16,7 +18,7 @@ from bert_tf.tasks.ner_data import (
 )
 from bert_tf.tasks.ner_job import entity_scores
 from bert_tf.tokenization import FullTokenizer
-from tests.support import commands, small
+from tests.support import commands, small, toy
 
 COLUMNS = """-DOCSTART- -X- O O
 
@@ -165,6 +167,24 @@ def test_trains_evaluates_and_predicts(tmp_path):
         assert row["text"][entity["start"] : entity["end"]] == entity["text"]
     assert any(entity["text"] == "Oslo" for entity in first["entities"])
     assert "Oslo B-LOC" in (tmp_path / "out/predictions.txt").read_text()
+
+
+@pytest.mark.parametrize("features", bilstm.FEATURES)
+def test_taggers_on_frozen_features(tmp_path, features):
+    path = write(tmp_path, COLUMNS * 2)
+    config = tmp_path / "config.json"
+    sizes = {**toy.CONFIG.to_dict(), "num_hidden_layers": 4, "vocab_size": 484}
+    BertConfig(**sizes).to_json_file(config)
+    flags = {"bert_config_file": config, "init_checkpoint": "", "max_seq_length": 16}
+    options = {"train_file": path, "dev_file": path, "feature_based": features, **flags}
+    run(tmp_path, **options, do_train=True, do_eval=True, num_train_epochs=1)
+    assert "f1 = " in (tmp_path / "out/eval_results.txt").read_text()
+    saved = next((tmp_path / "out").glob("model.ckpt-*.index"))
+    names = small.tensors(str(saved).removesuffix(".index"))
+    trained = {name.removesuffix("/adam_m") for name in names if name.endswith("/adam_m")}
+    assert not [name for name in trained if "embeddings" in name or "layer_" in name]
+    assert "cls/ner/bilstm_1/backward/recurrent_kernel" in trained
+    assert ("cls/ner/mix" in trained) == features.startswith("weighted")
 
 
 def test_plain_text_keeps_its_offsets(tmp_path):

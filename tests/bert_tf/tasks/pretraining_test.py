@@ -103,7 +103,7 @@ def test_a_batch_without_predictions_has_a_finite_loss(task, model, batch):
 
 
 def test_records_longer_than_the_positions_are_refused():
-    with pytest.raises(ValueError, match=r"--max_seq_length is 17, but .* = 16\. Make records"):
+    with pytest.raises(ValueError, match=r"--max_seq_length is 17, but .* = 16\. Make sequences"):
         PretrainingTask(TINY, 17, 3)
 
 
