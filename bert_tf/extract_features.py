@@ -5,8 +5,8 @@
       --init_checkpoint=bert_model.ckpt --layers=-1,-2,-3,-4 --max_seq_length=128
 
 A text a line, pairs parted by " ||| ". The JSON lines are those of the 2018 release, all of whose
-flags keep name, default and meaning; --format=npz takes a tenth of the space. BERT-Base reads some
-200 tokens a second and core.
+flags keep name, default and meaning. A progress line tells the pace; --shards lets a run that was
+stopped go on where it was.
 """
 
 import itertools

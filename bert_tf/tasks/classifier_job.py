@@ -129,6 +129,7 @@ class ClassifierJob:
     max_seq_length: int
     stride: int = 0
     say: Callable[[str], None] = lambda _: None
+    _evaluated: ExampleTable | None = None
 
     @property
     def metric(self) -> str:
@@ -160,8 +161,10 @@ class ClassifierJob:
         return len(table)
 
     def evaluation_examples(self) -> ExampleTable:
-        """Tokenized now, or read from `eval.tf_record`."""
-        return self._cached("dev", "eval.tf_record")
+        """Tokenized now, or read from `eval.tf_record`; kept, for every score needs its labels."""
+        if self._evaluated is None:
+            self._evaluated = self._cached("dev", "eval.tf_record")
+        return self._evaluated
 
     def _examples(self, split: str) -> Iterator[Example]:
         if split not in self.data.splits:

@@ -50,6 +50,7 @@ class MultipleChoiceJob:
     directory: Path
     max_seq_length: int
     say: Callable[[str], None] = lambda _: None
+    _evaluated: ExampleTable | None = None
     _chunks: list[list[ChoiceExample]] = field(default_factory=list)
 
     @property
@@ -112,8 +113,10 @@ class MultipleChoiceJob:
         return len(table)
 
     def evaluation_examples(self) -> ExampleTable:
-        """Tokenized now, or read from `eval.tf_record`."""
-        return self._cached("dev", "eval.tf_record")
+        """Tokenized now, or read from `eval.tf_record`; kept, for every score needs its labels."""
+        if self._evaluated is None:
+            self._evaluated = self._cached("dev", "eval.tf_record")
+        return self._evaluated
 
     def score(self, outputs: Outputs) -> dict[str, float]:
         """Share of right answers."""

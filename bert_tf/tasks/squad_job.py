@@ -181,9 +181,11 @@ class SquadJob:
     def score(self, outputs: Outputs) -> dict[str, float]:
         """The official scores; of v2.0 the best thresholds, too."""
         answers = self.answers(outputs)
+        # Version 1.1 scores what has an answer; in 2.0, having none is one.
         gold = {
-            question.identifier: () if question.is_impossible else question.answers
+            question.identifier: question.answers
             for question in self._file().questions
+            if question.answers or self.options.version_2
         }
         predictions = {name: self._chosen(answer) for name, answer in answers.items()}
         if not self.options.version_2:

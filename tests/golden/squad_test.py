@@ -128,3 +128,28 @@ def test_threshold(tmp_path):
         do_predict=True,
     )
     assert load(tmp_path / "predictions.json") == load(folder / "predictions_threshold_8.json")
+
+
+def test_questions_without_answers_are_answered_but_not_scored_in_version_1(tmp_path):
+    folder = small.GOLDENS / "squad2"
+    config, vocab, length, stride, query, _, questions = SMALL
+    commands.run(
+        "run_squad",
+        bert_config_file=config,
+        vocab_file=vocab,
+        max_seq_length=length,
+        doc_stride=stride,
+        max_query_length=query,
+        predict_file=folder / questions,
+        init_checkpoint=folder / "model.ckpt-40",
+        output_dir=tmp_path,
+        do_predict=True,
+        pad_to_batch=True,
+    )
+    read = squad_data.read_squad(folder / questions, False, False)
+    unanswered = [question for question in read.questions if not question.answers]
+    assert unanswered
+    predictions = load(tmp_path / "predictions.json")
+    assert all(predictions[question.identifier] for question in unanswered)
+    scores = (tmp_path / "predict_results.txt").read_text()
+    assert scores.startswith("exact_match = ")
