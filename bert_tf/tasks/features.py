@@ -17,7 +17,7 @@ from bert_tf.inputs.examples import ExampleTable
 from bert_tf.inputs.features import SPECIALS_PAIR, SPECIALS_SINGLE, pack
 from bert_tf.inputs.text_files import TextFileError, read_lines
 from bert_tf.modeling.encoder import build_encoder
-from bert_tf.tasks.task import Batch
+from bert_tf.tasks.task import Batch, encoder_inputs
 from bert_tf.tokenization import FullTokenizer
 
 Tensor = Any
@@ -148,13 +148,7 @@ class FeatureTask:
 
     def predict(self, model: keras.Model, batch: Batch) -> dict[str, Tensor]:
         """Float32 vectors by the layer's number, or the mix's name: [B, T, H], pooled [B, H]."""
-        outputs = model(
-            {
-                "input_word_ids": batch["input_ids"],
-                "input_mask": batch["input_mask"],
-                "input_type_ids": batch["segment_ids"],
-            }
-        )["encoder_outputs"]
+        outputs = model(encoder_inputs(batch))["encoder_outputs"]
         chosen = [ops.cast(outputs[layer], "float32") for layer in self.layers]
         vectors = dict(zip(map(str, self.layers), chosen, strict=True))
         if self.mix == CONCAT:

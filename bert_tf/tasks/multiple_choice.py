@@ -20,7 +20,7 @@ from bert_tf.inputs.text_files import TextFileError, read_rows
 from bert_tf.modeling.dropout import Dropout
 from bert_tf.modeling.task_heads import build_multiple_choice
 from bert_tf.tasks.losses import correct, cross_entropy
-from bert_tf.tasks.task import Batch, Sums
+from bert_tf.tasks.task import Batch, Sums, encoder_inputs
 from bert_tf.tokenization import FullTokenizer
 
 Tensor = Any
@@ -221,12 +221,7 @@ class MultipleChoiceTask:
         return {"examples": ops.sum(batch["example_weight"])}
 
     def _logits(self, model: keras.Model, batch: Batch, dropout: Dropout | None) -> Tensor:
-        inputs = {
-            "input_word_ids": batch["input_ids"],
-            "input_mask": batch["input_mask"],
-            "input_type_ids": batch["segment_ids"],
-        }
-        return model(inputs, dropout=dropout)["logits"]  # [B, C]
+        return model(encoder_inputs(batch), dropout=dropout)["logits"]  # [B, C]
 
     def loss(
         self, model: keras.Model, batch: Batch, totals: Sums, dropout: Dropout | None

@@ -23,7 +23,7 @@ from bert_tf.modeling.dropout import Dropout
 from bert_tf.modeling.task_heads import build_token_classifier
 from bert_tf.tasks.losses import correct, cross_entropy
 from bert_tf.tasks.ner_data import Document, Sentence
-from bert_tf.tasks.task import Batch, Sums
+from bert_tf.tasks.task import Batch, Sums, encoder_inputs
 from bert_tf.tokenization import FullTokenizer
 
 Tensor = Any
@@ -213,12 +213,7 @@ class NerTask:
         return {"words": ops.sum(self._weights(batch))}
 
     def _logits(self, model: keras.Model, batch: Batch, dropout: Dropout | None) -> Tensor:
-        inputs = {
-            "input_word_ids": batch["input_ids"],
-            "input_mask": batch["input_mask"],
-            "input_type_ids": batch["segment_ids"],
-        }
-        return model(inputs, dropout=dropout)["logits"]  # [B, T, C]
+        return model(encoder_inputs(batch), dropout=dropout)["logits"]  # [B, T, C]
 
     def loss(
         self, model: keras.Model, batch: Batch, totals: Sums, dropout: Dropout | None

@@ -14,7 +14,7 @@ from bert_tf.inputs.records import RecordSchema, pretraining_schema
 from bert_tf.modeling.dropout import Dropout
 from bert_tf.modeling.heads import NUM_NEXT_SENTENCE_CLASSES, build_pretrainer
 from bert_tf.tasks.losses import correct, cross_entropy
-from bert_tf.tasks.task import Batch, Sums
+from bert_tf.tasks.task import Batch, Sums, encoder_inputs
 
 Tensor = Any
 
@@ -87,9 +87,7 @@ class PretrainingTask:
     ) -> tuple[Tensor, Sums]:
         """Sum of both losses; see `Task.loss`."""
         inputs = {
-            "input_word_ids": batch["input_ids"],
-            "input_mask": batch["input_mask"],
-            "input_type_ids": batch["segment_ids"],
+            **encoder_inputs(batch),
             "masked_lm_positions": batch["masked_lm_positions"],
         }
         outputs = model(inputs, dropout=dropout)

@@ -15,7 +15,7 @@ from bert_tf.modeling.dropout import Dropout
 from bert_tf.modeling.task_heads import build_span_model
 from bert_tf.tasks.losses import cross_entropy
 from bert_tf.tasks.squad_features import training_schema
-from bert_tf.tasks.task import Batch, Sums
+from bert_tf.tasks.task import Batch, Sums, encoder_inputs
 
 Tensor = Any
 
@@ -74,12 +74,7 @@ class SquadTask:
     def _logits(
         self, model: keras.Model, batch: Batch, dropout: Dropout | None
     ) -> dict[str, Tensor]:
-        inputs = {
-            "input_word_ids": batch["input_ids"],
-            "input_mask": batch["input_mask"],
-            "input_type_ids": batch["segment_ids"],
-        }
-        outputs: dict[str, Tensor] = model(inputs, dropout=dropout)
+        outputs: dict[str, Tensor] = model(encoder_inputs(batch), dropout=dropout)
         return outputs
 
     def loss(

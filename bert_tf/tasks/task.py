@@ -13,6 +13,15 @@ Batch = Mapping[str, Tensor]
 Sums = dict[str, Tensor]
 
 
+def encoder_inputs(batch: Batch) -> dict[str, Tensor]:
+    """The encoder's inputs, from features under the names that they have in records."""
+    return {
+        "input_word_ids": batch["input_ids"],
+        "input_mask": batch["input_mask"],
+        "input_type_ids": batch["segment_ids"],
+    }
+
+
 class Task(Protocol):
     """What a model is trained for. Everything the loop knows of a task is here.
 

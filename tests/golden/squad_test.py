@@ -110,7 +110,8 @@ def test_answers_are_the_originals(case):
     assert (out / "predictions.json").read_bytes() == (folder / "predictions.json").read_bytes()
 
 
-def test_threshold(tmp_path):
+def predict_small_squad2(output_dir: Path, **changes) -> Path:
+    """Answers the small questions of version 2.0; the folder of the goldens."""
     folder = small.GOLDENS / "squad2"
     config, vocab, length, stride, query, _, questions = SMALL
     commands.run(
@@ -122,31 +123,23 @@ def test_threshold(tmp_path):
         max_query_length=query,
         predict_file=folder / questions,
         init_checkpoint=folder / "model.ckpt-40",
-        version_2_with_negative=True,
-        null_score_diff_threshold=8,
-        output_dir=tmp_path,
+        output_dir=output_dir,
         do_predict=True,
+        **changes,
+    )
+    return folder
+
+
+def test_threshold(tmp_path):
+    folder = predict_small_squad2(
+        tmp_path, version_2_with_negative=True, null_score_diff_threshold=8
     )
     assert load(tmp_path / "predictions.json") == load(folder / "predictions_threshold_8.json")
 
 
 def test_questions_without_answers_are_answered_but_not_scored_in_version_1(tmp_path):
-    folder = small.GOLDENS / "squad2"
-    config, vocab, length, stride, query, _, questions = SMALL
-    commands.run(
-        "run_squad",
-        bert_config_file=config,
-        vocab_file=vocab,
-        max_seq_length=length,
-        doc_stride=stride,
-        max_query_length=query,
-        predict_file=folder / questions,
-        init_checkpoint=folder / "model.ckpt-40",
-        output_dir=tmp_path,
-        do_predict=True,
-        pad_to_batch=True,
-    )
-    read = squad_data.read_squad(folder / questions, False, False)
+    folder = predict_small_squad2(tmp_path, pad_to_batch=True)
+    read = squad_data.read_squad(folder / "questions.json", False, False)
     unanswered = [question for question in read.questions if not question.answers]
     assert unanswered
     predictions = load(tmp_path / "predictions.json")
