@@ -15,6 +15,8 @@ WORDS = {
     "qkv": ("query", "key", "value"),
     "dense": ("kernel", "bias"),
     "norm": ("gamma", "beta"),
+    "way": ("forward", "backward"),
+    "lstm": ("kernel", "recurrent_kernel", "bias"),
 }
 
 
