@@ -2,60 +2,49 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import gzip
+import multiprocessing
 import os
 import zlib
-from array import array
-from collections.abc import Callable, Iterator, Sequence
-from typing import IO
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from bert_tf.tokenization import FullTokenizer
+from data_prep.block_tokens import BLANK, BlockTokenizer, TokenBlock
 from data_prep.options import DataError
+from data_prep.store import Scratch
 
 _GZIP_MAGIC = b"\x1f\x8b"
-_LINES_PER_REPORT = 2000
+_BLOCK_BYTES = 1 << 20
+_BLOCKS_AHEAD = 2  # of each worker
 
 Progress = Callable[[int], object]
-
-
-@dataclasses.dataclass(frozen=True)
-class Corpus:
-    """All sentences of all documents in flat arrays; S sentences, D documents.
-
-    Attributes:
-      tokens: int32 [N], the token ids of all sentences one after another.
-      sentence_starts: [S + 1], where each sentence starts in `tokens` (the last entry is N).
-        No sentence is empty.
-      document_starts: [D + 1], each document's first sentence (the last entry is S).
-        No document is empty.
-    """
-
-    tokens: npt.NDArray[np.int32]
-    sentence_starts: array[int]
-    document_starts: array[int]
-
-    @property
-    def documents(self) -> int:
-        """D."""
-        return len(self.document_starts) - 1
+Starts = npt.NDArray[np.int64]
 
 
 class TextReader:
     """Lines of text files, as the original's reader hands them out.
 
-    `dropped_bytes` counts, after reading, the bytes that were not UTF-8: they are left out, which
-    the original's convert_to_unicode does too (under Python 3 its reader fails before that).
+    `dropped_bytes` counts, after reading `lines`, the bytes that were not UTF-8: they are left
+    out, which the original's convert_to_unicode does too (under Python 3 its reader fails before
+    that).
     """
 
     def __init__(self, progress: Progress = lambda size: None) -> None:
         self.dropped_bytes = 0
         self._progress = progress
 
-    def lines(self, paths: Sequence[str]) -> Iterator[str]:
-        """Each line, without surrounding white space; plain files and gzip alike.
+    def blocks(self, paths: Sequence[str]) -> Iterator[bytes]:
+        """Whole lines, about a megabyte at a time; plain files and gzip alike.
+
+        Each block ends with a newline, which is added to the last line of a file that lacks it.
 
         Raises:
           DataError: a compressed file is cut or damaged.
@@ -65,25 +54,35 @@ class TextReader:
                 packed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
                 file.seek(0)
                 try:
-                    yield from self._file_lines(file, packed)
+                    yield from self._file_blocks(file, packed)
                 except (EOFError, zlib.error, gzip.BadGzipFile) as error:
                     raise DataError(
                         f"{path}: the gzip data is cut or damaged ({error}). Copy it again."
                     ) from error
 
-    def _file_lines(self, file: IO[bytes], packed: bool) -> Iterator[str]:
+    def lines(self, paths: Sequence[str]) -> Iterator[str]:
+        """Each line, without surrounding white space (errors as `blocks`)."""
+        for block in self.blocks(paths):
+            # tf.gfile's line reader leaves out every carriage return, inside lines too.
+            yield from map(self._text, block.replace(b"\r", b"").split(b"\n")[:-1])
+
+    def _file_blocks(self, file: IO[bytes], packed: bool) -> Iterator[bytes]:
         stream = gzip.GzipFile(fileobj=file) if packed else file
         reported = 0
-        for number, raw in enumerate(stream, 1):
-            # tf.gfile's line reader leaves out every carriage return, inside lines too; what
-            # has no byte left, at the very end, is not an empty line but the end.
-            line = raw.replace(b"\r", b"")
-            if line:
-                yield self._text(line)
-            if number % _LINES_PER_REPORT == 0:
-                at = file.tell()
-                self._progress(at - reported)
-                reported = at
+        begun: list[bytes] = []  # a line that no block has ended yet
+        while data := stream.read(_BLOCK_BYTES):
+            end = data.rfind(b"\n") + 1
+            if end:
+                yield b"".join([*begun, data[:end]])
+                begun = []
+            begun.append(data[end:])
+            at = file.tell()
+            self._progress(at - reported)
+            reported = at
+        last = b"".join(begun)
+        # What has no byte left, at the very end, is not an empty line but the end.
+        if last.replace(b"\r", b""):
+            yield last + b"\n"
         self._progress(file.tell() - reported)
 
     def _text(self, raw: bytes) -> str:
@@ -95,38 +94,111 @@ class TextReader:
         return text.strip()
 
 
-def build_corpus(lines: Iterator[str], encode: Callable[[str], Sequence[int]]) -> Corpus:
-    """Tokenizes lines into a Corpus (create_training_instances of the original, first half).
+def tokenize_blocks(
+    blocks: Iterable[bytes], tokenizer: FullTokenizer, workers: int
+) -> Iterator[TokenBlock]:
+    """The tokens of blocks of lines, in order, by `workers` processes (1: this one).
+
+    Raises:
+      DataError: a process was ended from outside.
+    """
+    if workers == 1:
+        yield from map(BlockTokenizer(tokenizer).tokenize, blocks)
+        return
+    BlockTokenizer(tokenizer).tokenize(b"\n")  # compiled once, before it is inherited
+    # Forked, so that nothing is imported or pickled again; no thread runs at this point.
+    pool = ProcessPoolExecutor(
+        workers, multiprocessing.get_context("fork"), _start_worker, (tokenizer,)
+    )
+    pending: collections.deque[Future[TokenBlock]] = collections.deque()
+    with pool:
+        try:
+            for block in blocks:
+                pending.append(pool.submit(_tokenize_in_worker, block))
+                if len(pending) > workers * _BLOCKS_AHEAD:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        except BrokenProcessPool as error:
+            raise DataError(
+                "A process that tokenized was ended, perhaps for lack of memory. Start again, "
+                f"with --num_workers below {workers}."
+            ) from error
+
+
+_worker: BlockTokenizer | None = None
+
+
+def _start_worker(tokenizer: FullTokenizer) -> None:
+    global _worker
+    _worker = BlockTokenizer(tokenizer)
+
+
+def _tokenize_in_worker(block: bytes) -> TokenBlock:
+    if _worker is None:
+        raise RuntimeError("_start_worker must have run in this process.")
+    return _worker.tokenize(block)
+
+
+@dataclasses.dataclass(frozen=True)
+class Corpus:
+    """All sentences of all documents in flat arrays on disk; S sentences, D documents.
+
+    Attributes:
+      tokens: uint16 or int32 [N], the token ids of all sentences one after another.
+      sentence_starts: int64 [S + 1], where each sentence starts in `tokens` (the last entry is
+        N). No sentence is empty.
+      document_starts: int64 [D + 1], each document's first sentence (the last entry is S). No
+        document is empty.
+    """
+
+    tokens: npt.NDArray[Any]
+    sentence_starts: Starts
+    document_starts: Starts
+
+    @property
+    def documents(self) -> int:
+        """D."""
+        return len(self.document_starts) - 1
+
+
+def build_corpus(blocks: Iterable[TokenBlock], vocab_size: int, scratch: Scratch) -> Corpus:
+    """Tokenized lines into a Corpus (create_training_instances of the original, first half).
+
+    A blank line ends a document, the end of a file does not.
 
     Args:
-      lines: stripped lines; an empty one ends a document, the end of a file does not.
-      encode: text to token ids.
+      blocks: in reading order.
+      vocab_size: all ids are below.
+      scratch: makes the arrays.
 
     Raises:
       DataError: there is no token in all the lines.
+      OSError: the disk is full.
     """
-    tokens = array("i")
-    sentence_starts = array("q", [0])
-    document_starts = array("q", [0])
-    for line in lines:
-        sentences = len(sentence_starts) - 1
-        if not line:
-            if sentences > document_starts[-1]:
-                document_starts.append(sentences)
-            continue
-        ids = encode(line)
-        if ids:
-            tokens.extend(ids)
-            sentence_starts.append(len(tokens))
-    sentences = len(sentence_starts) - 1
-    if sentences > document_starts[-1]:
-        document_starts.append(sentences)
-    if not tokens:
+    tokens = scratch.array(np.uint16 if vocab_size <= 2**16 else np.int32)
+    sentence_starts, document_starts = scratch.array(np.int64), scratch.array(np.int64)
+    for starts in (sentence_starts, document_starts):
+        starts.append(np.zeros(1, np.int64))
+    token_count = sentences = last_document = 0
+    for block in blocks:
+        tokens.append(block.tokens)
+        is_sentence = block.counts > 0
+        sentence_starts.append(token_count + np.cumsum(block.counts[is_sentence], dtype=np.int64))
+        token_count += len(block.tokens)
+        ends = np.unique(sentences + np.cumsum(is_sentence)[block.counts == BLANK])
+        ends = ends[ends > last_document]
+        document_starts.append(ends)
+        last_document = max([last_document, *ends[-1:]])
+        sentences += int(is_sentence.sum())
+    if sentences > last_document:
+        document_starts.append(np.array([sentences]))
+    if not token_count:
         raise DataError(
             "The input files hold no text. Each line should be a sentence, with a blank line "
             "between documents."
         )
-    return Corpus(np.frombuffer(tokens, np.int32), sentence_starts, document_starts)
+    return Corpus(tokens.view(), sentence_starts.view(), document_starts.view())
 
 
 def total_size(paths: Sequence[str]) -> int:

@@ -1,29 +1,54 @@
-"""From a corpus to serialized examples: draw all, shuffle, then build rows in batches.
+"""From a corpus to records: draw all examples, shuffle, then build rows in batches.
 
-Drawn examples are offsets and predictions, 200 to 300 bytes each; ids are gathered from the
-corpus only when a batch is written.
+Drawn examples are offsets and predictions, 200 to 300 bytes each, on disk; ids are gathered from
+the corpus only when a batch is written. All chance is in one compiled pass, whose draws come in
+the original's order; writing draws nothing, so it runs on all cores.
 """
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import random
-from array import array
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
-from bert_tf.inputs.features import pack_spans
-from bert_tf.inputs.records import RecordSchema, pretraining_schema
+from bert_tf.inputs.frames import FrameEncoder
+from bert_tf.inputs.records import pretraining_schema
 from data_prep.documents import Corpus, Progress
-from data_prep.masking import KEEP_TOKEN, POSITION_SHIFT, Masker
+from data_prep.masking import (
+    KEEP_TOKEN,
+    POSITION_SHIFT,
+    MaskRules,
+    draw_predictions,
+    mask_rules,
+)
+from data_prep.mersenne import Twister, shuffle, twister_of
 from data_prep.options import GenerationOptions, VocabularyIds
-from data_prep.pairs import document_pairs
+from data_prep.pairs import (
+    END_A,
+    END_B,
+    IS_RANDOM,
+    PAIR_COLUMNS,
+    SPECIALS,
+    START_A,
+    START_B,
+    draw_pair,
+    draw_target,
+)
+from data_prep.store import Scratch
 
-_DOCUMENTS_PER_REPORT = 64
-_ROWS_PER_BATCH = 1024
-_NO_PREDICTION = np.iinfo(np.int64).max
+Longs = npt.NDArray[np.int64]
+
+_PREDICTIONS_PER_BLOCK = 1 << 19
+_ROWS_PER_BATCH = 2048
+_BATCHES_AHEAD = 2  # of each thread
+_BATCHES_PER_RELEASE = 16
+_ONE = np.float32(1.0).view(np.int32)  # float features travel as their bits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,16 +56,16 @@ class Drawn:
     """E examples as they were drawn, and the order in which they are written.
 
     Attributes:
-      pairs: int64 [E, 5], start and end of a and of b in the corpus, 1 where b is from elsewhere.
+      pairs: int64 [E, 5], see `pairs`.
       prediction_ends: int64 [E + 1], example e has predictions[ends[e]:ends[e + 1]].
-      predictions: int64, see `masking.Masker.predictions`.
-      order: int64 [E].
+      predictions: int64, see `masking`.
+      order: [E], uint32 (int64 beyond 2**32 examples).
     """
 
-    pairs: npt.NDArray[np.int64]
-    prediction_ends: npt.NDArray[np.int64]
-    predictions: npt.NDArray[np.int64]
-    order: npt.NDArray[np.int64]
+    pairs: Longs
+    prediction_ends: Longs
+    predictions: Longs
+    order: npt.NDArray[np.integer]
 
 
 def draw_examples(
@@ -48,6 +73,7 @@ def draw_examples(
     vocabulary: VocabularyIds,
     options: GenerationOptions,
     rng: random.Random,
+    scratch: Scratch,
     progress: Progress = lambda documents: None,
 ) -> Drawn:
     """All draws of a run, in the original's order (its create_training_instances).
@@ -56,87 +82,228 @@ def draw_examples(
       corpus: all documents in reading order.
       vocabulary: ids of special tokens and replacements.
       options: what to draw; `random_seed` is not read here.
-      rng: a fresh `random.Random(seed)` gives what the original gives.
+      rng: a fresh `random.Random(seed)` gives what the original gives; it is not advanced.
+      scratch: makes the arrays.
       progress: called with the number of documents done since the last call.
     """
-    order = list(range(corpus.documents))
-    rng.shuffle(order)
-    continuation = b""
-    if options.do_whole_word_mask:
-        continuation = vocabulary.continuation[corpus.tokens].tobytes()
-    masker = Masker(options, vocabulary, continuation, rng)
-    pairs, predictions, ends = array("q"), array("q"), array("q", [0])
+    twister, rules = twister_of(rng), mask_rules(options, vocabulary)
+    order = np.arange(corpus.documents)
+    shuffle(twister, order)
+    pairs = scratch.array(np.int64, PAIR_COLUMNS)
+    ends, predictions = scratch.array(np.int64), scratch.array(np.int64)
+    ends.append(np.zeros(1, np.int64))
+    block = _Block.with_room_for(1, options.max_predictions_per_seq)
+    examples = drawn = 0
     for _ in range(options.dupe_factor):
-        for place in range(len(order)):
-            for pair in document_pairs(corpus, order, place, options, rng):
-                pairs.extend(pair)
-                predictions.extend(masker.predictions(pair))
-                ends.append(len(predictions))
-            if (place + 1) % _DOCUMENTS_PER_REPORT == 0:
-                progress(_DOCUMENTS_PER_REPORT)
-        progress(len(order) % _DOCUMENTS_PER_REPORT)
-    written = list(range(len(ends) - 1))
-    rng.shuffle(written)
-    return Drawn(
-        pairs=np.frombuffer(pairs, np.int64).reshape(-1, 5),
-        prediction_ends=np.frombuffer(ends, np.int64),
-        predictions=np.frombuffer(predictions, np.int64),
-        order=np.array(written, np.int64),
-    )
+        place = 0
+        while place < corpus.documents:
+            done, found = block.draw(twister, rules, corpus, options, order, place)
+            if done == place:  # a document of more sentences than the block has rows
+                document = order[place]
+                sentences = corpus.document_starts[document + 1] - corpus.document_starts[document]
+                block = _Block.with_room_for(int(sentences), options.max_predictions_per_seq)
+                continue
+            pairs.append(block.pairs[:found])
+            ends.append(block.ends[:found] + drawn)
+            count = int(block.ends[found - 1])
+            predictions.append(block.predictions[:count])
+            examples, drawn = examples + found, drawn + count
+            progress(done - place)
+            place = done
+            scratch.release()
+    written = np.arange(examples, dtype=np.uint32 if examples < 2**32 else np.int64)
+    shuffle(twister, written)
+    return Drawn(pairs.view(), ends.view(), predictions.view(), written)
 
 
-def encode_examples(
-    drawn: Drawn, corpus: Corpus, vocabulary: VocabularyIds, options: GenerationOptions
-) -> Iterator[list[bytes]]:
-    """Batches of serialized examples, in writing order."""
-    schema: RecordSchema = pretraining_schema(
-        options.max_seq_length, options.max_predictions_per_seq
-    )
-    for start in range(0, len(drawn.order), _ROWS_PER_BATCH):
-        rows = drawn.order[start : start + _ROWS_PER_BATCH]
-        yield schema.encode_rows(example_columns(drawn, rows, corpus, vocabulary, options))
+@dataclasses.dataclass(frozen=True)
+class _Block:
+    """Where compiled code puts examples before they go to disk."""
 
+    pairs: Longs
+    ends: Longs
+    predictions: Longs
 
-def example_columns(
-    drawn: Drawn,
-    rows: npt.NDArray[np.int64],
-    corpus: Corpus,
-    vocabulary: VocabularyIds,
-    options: GenerationOptions,
-) -> dict[str, npt.NDArray[np.int32 | np.float32]]:
-    """The features of the examples `rows` [B], each [B, length] as in `pretraining_schema`."""
-    columns: dict[str, npt.NDArray[np.int32 | np.float32]] = {
-        **pack_spans(
-            corpus.tokens,
-            drawn.pairs[rows, :4],
-            max_seq_length=options.max_seq_length,
-            cls_id=vocabulary.cls,
-            sep_id=vocabulary.sep,
+    @classmethod
+    def with_room_for(cls, examples: int, max_predictions: int) -> _Block:
+        """`examples` rows, or more."""
+        rows = max(examples, _PREDICTIONS_PER_BLOCK // max_predictions)
+        return cls(
+            np.empty((rows, PAIR_COLUMNS), np.int64),
+            np.empty(rows, np.int64),
+            np.empty(rows * max_predictions, np.int64),
         )
-    }
-    sorted_predictions = _sorted_predictions(drawn, rows, options.max_predictions_per_seq)
-    is_set = sorted_predictions != _NO_PREDICTION  # [B, P]
-    positions = np.where(is_set, sorted_predictions >> POSITION_SHIFT, 0)
-    replacements = sorted_predictions & ((1 << POSITION_SHIFT) - 1)
-    ids = columns["input_ids"]
-    labels = np.take_along_axis(ids, positions, axis=1)
-    inserted = np.where(replacements == KEEP_TOKEN, labels, replacements - 1)
-    row_of, _ = np.nonzero(is_set)
-    ids[row_of, positions[is_set]] = inserted[is_set]
-    columns["masked_lm_positions"] = positions.astype(np.int32)
-    columns["masked_lm_ids"] = np.where(is_set, labels, 0).astype(np.int32)
-    columns["masked_lm_weights"] = is_set.astype(np.float32)
-    columns["next_sentence_labels"] = drawn.pairs[rows, 4:].astype(np.int32)
-    return columns
+
+    def draw(
+        self,
+        twister: Twister,
+        rules: MaskRules,
+        corpus: Corpus,
+        options: GenerationOptions,
+        order: Longs,
+        place: int,
+    ) -> tuple[int, int]:
+        """One pass over the documents from `place` on that have room; (next place, examples)."""
+        done, found = _draw_documents(
+            twister,
+            rules,
+            corpus.tokens,
+            corpus.sentence_starts,
+            corpus.document_starts,
+            order,
+            place,
+            options.max_seq_length - SPECIALS,
+            options.short_seq_prob,
+            self.pairs,
+            self.ends,
+            self.predictions,
+        )
+        return int(done), int(found)
 
 
-def _sorted_predictions(
-    drawn: Drawn, rows: npt.NDArray[np.int64], width: int
-) -> npt.NDArray[np.int64]:
-    """The predictions of each row by position, int64 [B, width], filled up at the end."""
-    starts, ends = drawn.prediction_ends[rows], drawn.prediction_ends[rows + 1]
-    source = starts[:, None] + np.arange(width)[None]
-    if not len(drawn.predictions):  # every word was longer than the limit
-        return np.full(source.shape, _NO_PREDICTION)
-    held = drawn.predictions.take(source, mode="clip")
-    return np.sort(np.where(source < ends[:, None], held, _NO_PREDICTION), axis=1)
+@njit(cache=True, nogil=True)
+def _draw_documents(
+    twister: Twister,
+    rules: MaskRules,
+    tokens: npt.NDArray[np.integer],
+    sentence_starts: Longs,
+    document_starts: Longs,
+    order: Longs,
+    place: int,
+    max_tokens: int,
+    short_seq_prob: float,
+    pairs: Longs,
+    ends: Longs,
+    predictions: Longs,
+) -> tuple[int, int]:
+    """Fills a block with examples; the place of the first document left, the examples drawn."""
+    examples = count = 0
+    while place < len(order):
+        chunk, end = document_starts[order[place]], document_starts[order[place] + 1]
+        if examples + end - chunk > len(pairs):  # a sentence starts one example at most
+            break
+        target = draw_target(twister, max_tokens, short_seq_prob)
+        while chunk < end:
+            chunk = draw_pair(
+                twister, sentence_starts, document_starts, order, place, chunk, target,
+                max_tokens, pairs[examples],
+            )  # fmt: skip
+            count += draw_predictions(twister, rules, tokens, pairs[examples], predictions[count:])
+            ends[examples] = count
+            examples += 1
+        place += 1
+    return place, examples
+
+
+class ExampleWriter:
+    """Builds the records of drawn examples; calls from several threads do not hinder each other."""
+
+    def __init__(
+        self, drawn: Drawn, corpus: Corpus, vocabulary: VocabularyIds, options: GenerationOptions
+    ) -> None:
+        self._drawn, self._corpus, self._vocabulary = drawn, corpus, vocabulary
+        self._sizes = (options.max_seq_length, options.max_predictions_per_seq)
+        self._encoder = FrameEncoder(pretraining_schema(*self._sizes))
+
+    def values(self, rows: npt.NDArray[np.integer]) -> npt.NDArray[np.int32]:
+        """The features of the examples `rows` side by side, int32 [B, all lengths]."""
+        values = np.zeros((len(rows), self._encoder.width), np.int32)
+        drawn, vocabulary = self._drawn, self._vocabulary
+        _fill_rows(
+            rows,
+            drawn.pairs,
+            drawn.prediction_ends,
+            drawn.predictions,
+            self._corpus.tokens,
+            vocabulary.cls,
+            vocabulary.sep,
+            self._sizes,
+            values,
+        )
+        return values
+
+    def frames(self, rows: npt.NDArray[np.integer]) -> npt.NDArray[np.uint8]:
+        """The bytes of a TFRecord file that holds the examples `rows`."""
+        return self._encoder.encode(self.values(rows))
+
+    def batches(
+        self, outputs: int, threads: int, scratch: Scratch
+    ) -> Iterator[list[tuple[memoryview, int]]]:
+        """For batch after batch, the frames that each output gets, and how many they are.
+
+        Example i of the writing order goes to output i % outputs. Memory of `scratch` is given
+        back now and then.
+        """
+        order = self._drawn.order
+        starts = range(0, len(order), _ROWS_PER_BATCH)
+        with ThreadPoolExecutor(threads) as pool:
+            pending: collections.deque[Future[list[tuple[memoryview, int]]]] = collections.deque()
+            for number, start in enumerate(starts):
+                pending.append(pool.submit(self._batch, start, outputs))
+                if len(pending) > threads * _BATCHES_AHEAD:
+                    yield pending.popleft().result()
+                if number % _BATCHES_PER_RELEASE == 0:
+                    scratch.release()
+            while pending:
+                yield pending.popleft().result()
+
+    def _batch(self, start: int, outputs: int) -> list[tuple[memoryview, int]]:
+        rows = self._drawn.order[start : start + _ROWS_PER_BATCH]
+        parts = [rows[(output - start) % outputs :: outputs] for output in range(outputs)]
+        return [(memoryview(self.frames(part)), len(part)) for part in parts]
+
+
+@njit(cache=True, nogil=True)
+def _fill_rows(
+    rows: npt.NDArray[np.integer],
+    pairs: Longs,
+    ends: Longs,
+    predictions: Longs,
+    tokens: npt.NDArray[np.integer],
+    cls_id: int,
+    sep_id: int,
+    sizes: tuple[int, int],
+    values: npt.NDArray[np.int32],
+) -> None:
+    """Features as in `pretraining_schema`; `values` holds zeros before.
+
+    index        0     1 .. A   A+1   A+2 .. A+B+1  A+B+2
+    input_ids   [CLS]  a ...   [SEP]  b ...         [SEP]   0 ...    (`features.pack`)
+    """
+    length, most = sizes
+    for row in range(len(rows)):
+        example = np.int64(rows[row])
+        pair = pairs[example]
+        ids, mask, segments, positions, labels, weights, is_random = _split(
+            values[row], length, most
+        )
+        separator = pair[END_A] - pair[START_A] + 1
+        end = separator + pair[END_B] - pair[START_B] + 2
+        ids[0], ids[separator], ids[end - 1] = cls_id, sep_id, sep_id
+        ids[1:separator] = tokens[pair[START_A] : pair[END_A]]
+        ids[separator + 1 : end - 1] = tokens[pair[START_B] : pair[END_B]]
+        mask[:end] = 1
+        segments[separator + 1 : end] = 1
+        chosen = np.sort(predictions[ends[example] : ends[example + 1]])
+        for i in range(len(chosen)):
+            position = chosen[i] >> POSITION_SHIFT
+            replacement = chosen[i] & ((1 << POSITION_SHIFT) - 1)
+            positions[i], labels[i], weights[i] = position, ids[position], _ONE
+            if replacement != KEEP_TOKEN:
+                ids[position] = replacement - 1
+        is_random[0] = pair[IS_RANDOM]
+
+
+@njit(cache=True, nogil=True)
+def _split(row: npt.NDArray[np.int32], length: int, most: int) -> tuple:
+    """One row's features: three of `length`, three of `most`, one of one."""
+    at = 3 * length
+    return (
+        row[:length],
+        row[length : 2 * length],
+        row[2 * length : at],
+        row[at : at + most],
+        row[at + most : at + 2 * most],
+        row[at + 2 * most : at + 3 * most],
+        row[at + 3 * most :],
+    )

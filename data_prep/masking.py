@@ -1,145 +1,149 @@
 """Masked LM predictions: which tokens of a pair are asked for, and what stands in their place.
 
-A port of the rules of create_masked_lm_predictions of the original. Its cost is the shuffle of
-all candidates, so the draws of `random.Random.shuffle` are taken here straight from
-`getrandbits`, the same bits in the same order, and a shuffled element that nobody reads any
-more is not stored.
+A port of the rules of create_masked_lm_predictions of the original, compiled. Its cost is the
+shuffle of all candidates.
+
+A prediction is one int64: position in the sequence << POSITION_SHIFT | replacement, so that
+sorting predictions sorts them by position.
 """
 
 from __future__ import annotations
 
-import random
+from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from data_prep.mersenne import Twister, below, shuffle, uniform
 from data_prep.options import GenerationOptions, VocabularyIds
-from data_prep.pairs import Pair
+from data_prep.pairs import END_A, END_B, START_A, START_B
 
-# A prediction is one integer: position in the sequence << POSITION_SHIFT | replacement.
+Longs = npt.NDArray[np.int64]
+
 POSITION_SHIFT = 32
 KEEP_TOKEN = 0  # replacement 0 keeps the token, i + 1 writes the id i
 
-# Index ranges that draw the same number of bits: (indices from high to low, bits).
-_Draws = list[tuple[range, int]]
 
+class MaskRules(NamedTuple):
+    """How to mask, as compiled code reads it.
 
-def _shuffle_draws(high: int, low: int) -> _Draws:
-    """The steps i = high .. low of a shuffle; step i draws a number below i + 1."""
-    draws = []
-    while high >= low:
-        bits = (high + 1).bit_length()
-        floor = max(low, (1 << (bits - 1)) - 1)
-        draws.append((range(high, floor - 1, -1), bits))
-        high = floor - 1
-    return draws
-
-
-class Masker:
-    """Draws the predictions of pairs, one pair after another.
-
-    Holds tables only; all chance comes from `rng`, in the original's order.
-
-    Args:
-      options: probability, limits and whether whole words are masked.
-      vocabulary: ids of [MASK] and of all tokens that may replace one.
-      continuation: a byte for each token of the corpus, 1 where it continues a word; needed
-        for whole words alone.
-      rng: advanced as the original advances it.
+    Attributes:
+      wanted: int64 [max_seq_length + 1], predictions of a sequence by its length.
+      words: int64, the id of every token that may replace one.
+      mask: the id of [MASK].
+      whole_words: whether all pieces of a word are masked, or none.
+      continuation: uint8 [ids], 1 where a token continues a word.
+      candidates: int64 [max_seq_length], scratch.
+      chosen: int64 [max_seq_length], scratch.
     """
 
-    def __init__(
-        self,
-        options: GenerationOptions,
-        vocabulary: VocabularyIds,
-        continuation: bytes,
-        rng: random.Random,
-    ) -> None:
-        self._wanted = [
-            min(
-                options.max_predictions_per_seq,
-                max(1, round(length * options.masked_lm_prob)),
-            )
-            for length in range(options.max_seq_length + 1)
-        ]
-        self._whole_words = options.do_whole_word_mask
-        self._continuation = continuation
-        self._mask = vocabulary.mask + 1
-        self._words = [word + 1 for word in vocabulary.words]
-        self._places = [place << POSITION_SHIFT for place in range(options.max_seq_length)]
-        self._draws: dict[tuple[int, int], tuple[_Draws, _Draws]] = {}
-        self._random = rng.random
-        self._getrandbits = rng.getrandbits
+    wanted: Longs
+    words: Longs
+    mask: int
+    whole_words: bool
+    continuation: npt.NDArray[np.uint8]
+    candidates: Longs
+    chosen: Longs
 
-    def predictions(self, pair: Pair) -> list[int]:
-        """The predictions of one pair, unsorted: position << POSITION_SHIFT | replacement."""
-        start_a, end_a, start_b, end_b, _ = pair
-        middle = end_a - start_a + 1  # where [SEP] stands
-        end = middle + 1 + end_b - start_b
-        wanted = self._wanted[end + 1]
-        # Token by token the position of each, shifted already; [CLS] and [SEP] left out.
-        places = self._places[1:middle] + self._places[middle + 1 : end]
-        if self._whole_words:
-            return self._replace(self._choose_words(pair, places, wanted))
-        self._shuffle(places, wanted)
-        return self._replace(places[:wanted])
 
-    def _shuffle(self, order: list[int], wanted: int) -> None:
-        """`random.Random.shuffle(order)`, of which only the first `wanted` are right."""
-        plan = self._draws.get((len(order), wanted))
-        if plan is None:
-            wanted_here = min(wanted, len(order))
-            plan = self._draws[len(order), wanted] = (
-                _shuffle_draws(len(order) - 1, max(wanted_here, 1)),
-                _shuffle_draws(wanted_here - 1, 1),
-            )
-        getrandbits = self._getrandbits
-        for indices, bits in plan[0]:
-            for i in indices:
-                j = getrandbits(bits)
-                while j > i:
-                    j = getrandbits(bits)
-                # Place i is final now and not among the wanted: only its element lives on.
-                order[j] = order[i]
-        for indices, bits in plan[1]:
-            for i in indices:
-                j = getrandbits(bits)
-                while j > i:
-                    j = getrandbits(bits)
-                order[i], order[j] = order[j], order[i]
+def mask_rules(options: GenerationOptions, vocabulary: VocabularyIds) -> MaskRules:
+    """The rules that flags and vocabulary give."""
+    wanted = [
+        # Python's round, which takes halves to the even number.
+        min(options.max_predictions_per_seq, max(1, round(length * options.masked_lm_prob)))
+        for length in range(options.max_seq_length + 1)
+    ]
+    return MaskRules(
+        wanted=np.array(wanted, np.int64),
+        words=np.array(vocabulary.words, np.int64),
+        mask=vocabulary.mask,
+        whole_words=options.do_whole_word_mask,
+        continuation=vocabulary.continuation,
+        candidates=np.empty(options.max_seq_length, np.int64),
+        chosen=np.empty(options.max_seq_length, np.int64),
+    )
 
-    def _choose_words(self, pair: Pair, places: list[int], wanted: int) -> list[int]:
-        """Whole words in shuffled order while they fit into `wanted`, token by token.
 
-        A part that truncation cut inside a word continues the last word before it, as in the
-        original.
-        """
-        start_a, end_a, start_b, end_b, _ = pair
-        flags = self._continuation[start_a:end_a] + self._continuation[start_b:end_b]
-        firsts = [i for i, flag in enumerate(flags) if not flag or not i]
-        ends = [*firsts[1:], len(flags)]
-        order = list(range(len(firsts)))
-        self._shuffle(order, len(order))
-        chosen: list[int] = []
-        for word in order:
-            if len(chosen) >= wanted:
-                break
-            if len(chosen) + ends[word] - firsts[word] <= wanted:
-                chosen += places[firsts[word] : ends[word]]
-        return chosen
+@njit(cache=True, nogil=True)
+def draw_predictions(
+    twister: Twister,
+    rules: MaskRules,
+    tokens: npt.NDArray[np.integer],
+    pair: Longs,
+    predictions: Longs,
+) -> int:
+    """Writes the predictions of one pair, unsorted; how many there are.
 
-    def _replace(self, chosen: list[int]) -> list[int]:
-        """80 % [MASK], 10 % the token itself, 10 % any token of the vocabulary."""
-        draw, getrandbits = self._random, self._getrandbits
-        mask, words = self._mask, self._words
-        bound = len(words)
-        bits = bound.bit_length()
-        predictions = []
-        for place in chosen:
-            if draw() < 0.8:
-                predictions.append(place | mask)
-            elif draw() < 0.5:
-                predictions.append(place | KEEP_TOKEN)
-            else:
-                word = getrandbits(bits)
-                while word >= bound:
-                    word = getrandbits(bits)
-                predictions.append(place | words[word])
-        return predictions
+    Args:
+      twister: advanced as the original advances its generator.
+      rules: see `MaskRules`.
+      tokens: of the corpus; read for whole words alone.
+      pair: see `pairs`.
+      predictions: written from the start; `max_predictions_per_seq` at most.
+    """
+    length_a = pair[END_A] - pair[START_A]
+    size = length_a + pair[END_B] - pair[START_B]
+    wanted = rules.wanted[size + 3]
+    candidates, chosen = rules.candidates, rules.chosen
+    if rules.whole_words:
+        count = _choose_words(twister, rules, tokens, pair, size, wanted)
+    else:
+        order = candidates[:size]
+        for i in range(size):
+            order[i] = i
+        shuffle(twister, order)
+        count = min(wanted, size)
+        chosen[:count] = order[:count]
+    words, mask = rules.words, rules.mask
+    for i in range(count):
+        # [CLS] stands before a, and [SEP] between a and b.
+        position = chosen[i] + (1 if chosen[i] < length_a else 2)
+        replacement = np.int64(mask + 1)
+        if uniform(twister) >= 0.8:
+            replacement = np.int64(KEEP_TOKEN)
+            if uniform(twister) >= 0.5:
+                replacement = words[below(twister, len(words))] + 1
+        predictions[i] = position << POSITION_SHIFT | replacement
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _choose_words(
+    twister: Twister,
+    rules: MaskRules,
+    tokens: npt.NDArray[np.integer],
+    pair: Longs,
+    size: int,
+    wanted: int,
+) -> int:
+    """Chooses whole words in shuffled order while they fit into `wanted`; how many tokens.
+
+    A part that truncation cut inside a word continues the last word before it, as in the
+    original.
+    """
+    continues = np.empty(size + 1, np.uint8)
+    length_a = pair[END_A] - pair[START_A]
+    for i in range(size):
+        at = pair[START_A] + i if i < length_a else pair[START_B] + i - length_a
+        continues[i] = rules.continuation[tokens[at]]
+    continues[0] = continues[size] = 0  # the first token starts a word, the end ends one
+    words = 0
+    for i in range(size):
+        if not continues[i]:
+            rules.candidates[words] = i
+            words += 1
+    order = rules.candidates[:words]
+    shuffle(twister, order)
+    count = 0
+    for first in order:
+        if count >= wanted:
+            break
+        end = first + 1
+        while continues[end]:
+            end += 1
+        if count + end - first <= wanted:
+            for i in range(first, end):
+                rules.chosen[count] = i
+                count += 1
+    return count

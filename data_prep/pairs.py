@@ -2,119 +2,131 @@
 
 A port of the rules of create_instances_from_document and truncate_seq_pair of the original,
 on offsets: sentences of a chunk lie side by side in the token array, so a part is one span and
-truncation moves its ends. Every draw comes in the original's order.
+truncation moves its ends. Every draw comes in the original's order. Compiled.
+
+A pair is int64 [5]: start of a, end of a, start of b, end of b, 1 if b is from elsewhere.
 """
 
 from __future__ import annotations
 
-import random
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+import numpy as np
+import numpy.typing as npt
+from numba import njit
 
-from data_prep.documents import Corpus
-from data_prep.options import GenerationOptions
+from data_prep.mersenne import Twister, below, uniform
 
+Longs = npt.NDArray[np.int64]
+
+START_A, END_A, START_B, END_B, IS_RANDOM = range(5)
+PAIR_COLUMNS = 5
 # [CLS], [SEP], [SEP].
 SPECIALS = 3
 _TRIES_FOR_ANOTHER_DOCUMENT = 10
 
-# start of a, end of a, start of b, end of b, is b from elsewhere
-Pair = tuple[int, int, int, int, bool]
+
+@njit(cache=True, nogil=True)
+def draw_target(twister: Twister, max_tokens: int, short_seq_prob: float) -> int:
+    """How many tokens the pairs of one pass over a document should have."""
+    if uniform(twister) < short_seq_prob:
+        return 2 + below(twister, max_tokens - 1)
+    return max_tokens
 
 
-def below(getrandbits: Callable[[int], int], bound: int) -> int:
-    """The draw of `random.Random.randint(0, bound - 1)`, without its four calls."""
-    bits = bound.bit_length()
-    value = getrandbits(bits)
-    while value >= bound:
-        value = getrandbits(bits)
-    return value
-
-
-def truncate_spans(pair: Pair, max_tokens: int, draw: Callable[[], float]) -> Pair:
-    """Takes single tokens off the longer part until both have `max_tokens` in all.
-
-    `draw() < 0.5` decides for each whether the front or the back loses; on equal lengths b does.
-    """
-    start_a, end_a, start_b, end_b, is_random = pair
-    length_a, length_b = end_a - start_a, end_b - start_b
-    while length_a + length_b > max_tokens:
-        if length_a > length_b:
-            length_a -= 1
-            if draw() < 0.5:
-                start_a += 1
-        else:
-            length_b -= 1
-            if draw() < 0.5:
-                start_b += 1
-    return start_a, start_a + length_a, start_b, start_b + length_b, is_random
-
-
-def document_pairs(
-    corpus: Corpus,
-    order: Sequence[int],
+@njit(cache=True, nogil=True)
+def draw_pair(
+    twister: Twister,
+    sentence_starts: Longs,
+    document_starts: Longs,
+    order: Longs,
     place: int,
-    options: GenerationOptions,
-    rng: random.Random,
-) -> Iterator[Pair]:
-    """The pairs of one pass over one document, drawn one by one.
+    chunk: int,
+    target: int,
+    max_tokens: int,
+    pair: Longs,
+) -> int:
+    """Draws the pair that starts with sentence `chunk`; the sentence that the next starts with.
 
-    Lazy on purpose: the original masks each pair before it draws the next, from one generator,
-    so the caller masks between two steps of this iterator.
+    The original masks each pair before it draws the next, from one generator, so the caller
+    masks in between.
 
     Args:
-      corpus: all documents.
+      twister: advanced as the original advances its generator.
+      sentence_starts: see `documents.Corpus`.
+      document_starts: likewise.
       order: document numbers as shuffled; the document is order[place].
       place: which one.
-      options: lengths and probabilities.
-      rng: advanced as the original advances it.
+      chunk: a sentence of it.
+      target: from `draw_target`.
+      max_tokens: of a pair, without special tokens.
+      pair: written.
     """
-    starts = corpus.sentence_starts
-    getrandbits, draw = rng.getrandbits, rng.random
-    max_tokens = options.max_seq_length - SPECIALS
-    target = max_tokens
-    if draw() < options.short_seq_prob:
-        target = 2 + below(getrandbits, max_tokens - 1)
-    chunk = corpus.document_starts[order[place]]
-    end = corpus.document_starts[order[place] + 1]
-    while chunk < end:
-        begin = starts[chunk]
-        after = min(bisect_left(starts, begin + target, chunk + 1, end + 1), end)
-        split = after
-        if after - chunk >= 2:
-            split = chunk + 1 + below(getrandbits, after - chunk - 1)
-        middle = starts[split]
-        if split == after or draw() < 0.5:
-            start_b, end_b = _random_span(
-                corpus, order, place, target - (middle - begin), getrandbits
-            )
-            pair = (begin, middle, start_b, end_b, True)
-            after = split  # the sentences that b did not take start the next chunk
-        else:
-            pair = (begin, middle, middle, starts[after], False)
-        length = pair[1] - begin + pair[3] - pair[2]
-        yield pair if length <= max_tokens else truncate_spans(pair, max_tokens, draw)
-        chunk = after
+    begin = sentence_starts[chunk]
+    after = _sentences_of(sentence_starts, chunk, document_starts[order[place] + 1], begin + target)
+    split = after
+    if after - chunk >= 2:
+        split = chunk + 1 + below(twister, after - chunk - 1)
+    pair[START_A], pair[END_A] = begin, sentence_starts[split]
+    if split == after or uniform(twister) < 0.5:
+        pair[IS_RANDOM] = 1
+        wanted = target - (pair[END_A] - begin)
+        _draw_random_span(twister, sentence_starts, document_starts, order, place, wanted, pair)
+        after = split  # the sentences that b did not take start the next chunk
+    else:
+        pair[IS_RANDOM] = 0
+        pair[START_B], pair[END_B] = sentence_starts[split], sentence_starts[after]
+    truncate(twister, pair, max_tokens)
+    return after
 
 
-def _random_span(
-    corpus: Corpus,
-    order: Sequence[int],
+@njit(cache=True, nogil=True)
+def _sentences_of(sentence_starts: Longs, first: int, end: int, token: int) -> int:
+    """The end of the fewest sentences from `first` on that reach `token`; at most `end`."""
+    after = first + 1
+    while after < end and sentence_starts[after] < token:
+        after += 1
+    return after
+
+
+@njit(cache=True, nogil=True)
+def _draw_random_span(
+    twister: Twister,
+    sentence_starts: Longs,
+    document_starts: Longs,
+    order: Longs,
     place: int,
     wanted: int,
-    getrandbits: Callable[[int], int],
-) -> tuple[int, int]:
-    """Whole sentences of `wanted` tokens or more, from a random place in another document.
+    pair: Longs,
+) -> None:
+    """As b, whole sentences of `wanted` tokens or more, from anywhere in another document.
 
     After ten draws of the document itself it is taken all the same, as in the original.
     """
     other = place
     for _ in range(_TRIES_FOR_ANOTHER_DOCUMENT):
-        other = below(getrandbits, len(order))
+        other = below(twister, len(order))
         if other != place:
             break
-    first, end = corpus.document_starts[order[other]], corpus.document_starts[order[other] + 1]
-    first += below(getrandbits, end - first)
-    starts = corpus.sentence_starts
-    last = min(bisect_left(starts, starts[first] + wanted, first + 1, end + 1), end)
-    return starts[first], starts[last]
+    first, end = document_starts[order[other]], document_starts[order[other] + 1]
+    first += below(twister, end - first)
+    pair[START_B] = sentence_starts[first]
+    last = _sentences_of(sentence_starts, first, end, pair[START_B] + wanted)
+    pair[END_B] = sentence_starts[last]
+
+
+@njit(cache=True, nogil=True)
+def truncate(twister: Twister, pair: Longs, max_tokens: int) -> None:
+    """Takes single tokens off the longer part until both have `max_tokens` in all.
+
+    A draw decides for each whether the front or the back loses; on equal lengths b does.
+    """
+    length_a, length_b = pair[END_A] - pair[START_A], pair[END_B] - pair[START_B]
+    while length_a + length_b > max_tokens:
+        at_front = uniform(twister) < 0.5
+        if length_a > length_b:
+            length_a -= 1
+            pair[START_A] += at_front
+        else:
+            length_b -= 1
+            pair[START_B] += at_front
+    pair[END_A] = pair[START_A] + length_a
+    pair[END_B] = pair[START_B] + length_b

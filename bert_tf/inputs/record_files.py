@@ -99,6 +99,11 @@ class RecordWriter:
         self._file.write(b"".join((header, record, _masked_crc(record))))
         self.records += 1
 
+    def write_frames(self, frames: memoryview, records: int) -> None:
+        """Appends `records` records that are framed already (`frames.FrameEncoder`)."""
+        self._file.write(frames)
+        self.records += records
+
     def finish(self) -> None:
         """Brings every byte to the disk, still under the temporary name."""
         self._file.flush()

@@ -1,0 +1,115 @@
+"""A hash table of byte strings that compiled code can look into.
+
+    slots  int64 [2**k, 2]        hash and entry; entry 0 where free; linear probing
+    keys   uint8 [entries, W + 2]  row e: length and mark of entry e, then its bytes, W at most
+
+Entries count from 1, and what they mean is the owner's business. Keys of one spelling but
+different marks (0 or 1) are different: a piece that starts a word and one that continues it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+Bytes = npt.NDArray[np.uint8]
+Slots = npt.NDArray[np.int64]
+
+_HEAD = 2
+_LONGEST_KEY = 255  # the length takes one byte
+# FNV-1a, 64 bits: a byte at a time, so that all prefixes of a word are hashed in one go.
+HASH_SEEDS = np.array([0xCBF29CE484222325, 0x9E3779B97F4A7C15], np.uint64)  # by mark
+_HASH_PRIME = np.uint64(0x100000001B3)
+
+
+class ByteTable(NamedTuple):
+    """The arrays of a table; see the module."""
+
+    slots: Slots
+    keys: Bytes
+
+
+def empty_table(capacity: int, width: int) -> ByteTable:
+    """A table with room for `capacity` keys of at most `width` bytes (255 or fewer)."""
+    if width > _LONGEST_KEY:
+        raise ValueError(f"Keys may have {_LONGEST_KEY} bytes, not {width}. Leave out longer ones.")
+    size = 1 << (4 * capacity + 1).bit_length()
+    return ByteTable(
+        np.zeros((size, 2), np.int64), np.zeros((capacity + 1, width + _HEAD), np.uint8)
+    )
+
+
+def table_of(keys: Sequence[tuple[bytes, int]]) -> ByteTable:
+    """A table of different keys with their marks; key i becomes entry i + 1."""
+    table = empty_table(len(keys), max((len(key) for key, _ in keys), default=0))
+    for entry, (key, mark) in enumerate(keys, 1):
+        insert(table.slots, table.keys, entry, np.frombuffer(key, np.uint8), mark)
+    return table
+
+
+@njit(cache=True, nogil=True, inline="always")
+def extend_hash(so_far: np.uint64, byte: int) -> np.uint64:
+    """The hash of some bytes (HASH_SEEDS[mark] for none) and one more."""
+    return (so_far ^ np.uint64(byte)) * _HASH_PRIME
+
+
+@njit(cache=True, nogil=True)
+def hash_bytes(data: Bytes, start: int, end: int, mark: int) -> np.uint64:
+    """The hash of data[start:end]."""
+    value = HASH_SEEDS[mark]
+    for i in range(start, end):
+        value = extend_hash(value, data[np.uint64(i)])
+    return value
+
+
+# Inlined, since compiled code counts references to each array that it passes to a function; the
+# casts spare tests for negative indices. Both together make looking up ten times as fast.
+@njit(cache=True, nogil=True, inline="always")
+def find(
+    slots: Slots, keys: Bytes, data: Bytes, start: int, length: int, mark: int, hashed: np.uint64
+) -> int:
+    """The entry of data[start:start + length] with `mark`; 0 where there is none.
+
+    `hashed` is what `hash_bytes` gives for it.
+    """
+    mask = np.uint64(slots.shape[0] - 1)
+    place = (hashed ^ (hashed >> np.uint64(29))) & mask
+    found = np.int64(0)
+    while True:
+        entry = slots[place, np.uint64(1)]
+        if entry == 0:
+            break
+        row = np.uint64(entry)
+        if (
+            np.uint64(slots[place, np.uint64(0)]) == hashed
+            and keys[row, np.uint64(0)] == length
+            and keys[row, np.uint64(1)] == mark
+        ):
+            same = True
+            for i in range(length):
+                if keys[row, np.uint64(i + _HEAD)] != data[np.uint64(start + i)]:
+                    same = False
+            if same:
+                found = entry
+                break
+        place = (place + np.uint64(1)) & mask
+    return found
+
+
+@njit(cache=True, nogil=True)
+def insert(slots: Slots, keys: Bytes, entry: int, key: Bytes, mark: int) -> None:
+    """Adds a new key as `entry`, counted from 1; there must be room for it."""
+    keys[entry, 0] = len(key)
+    keys[entry, 1] = mark
+    keys[entry, _HEAD : _HEAD + len(key)] = key
+    hashed = hash_bytes(key, 0, len(key), mark)
+    mask = np.uint64(slots.shape[0] - 1)
+    place = (hashed ^ (hashed >> np.uint64(29))) & mask
+    while slots[place, 1] != 0:
+        place = (place + np.uint64(1)) & mask
+    slots[place, 0] = np.int64(hashed)
+    slots[place, 1] = entry
