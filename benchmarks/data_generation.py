@@ -1,11 +1,14 @@
 """Speed and memory of the generation of pretraining data, beside the rules written plainly.
 
-    python benchmarks/data_generation.py --text TEXT[.gz] --vocab VOCAB
-    python benchmarks/data_generation.py --text TEXT[.gz] --vocab VOCAB --memory
+    python benchmarks/data_generation.py --text TEXT[.gz] --vocab VOCAB --megabytes 20
+    python benchmarks/data_generation.py --text TEXT[.gz] --vocab VOCAB --megabytes 20 --cores 2
+    python benchmarks/data_generation.py --text TEXT[.gz] --vocab VOCAB --memory 20 100 400
 
 A is data_prep.create_pretraining_data; B is tests/reference (the rules of the 2018 script on
-lists of strings, tf.train.Example and TFRecordWriter). Both generate the same slice, each time
-in a fresh process, in turn; imports are not timed. The outputs of one round are compared.
+lists of strings, tf.train.Example and TFRecordWriter), pinned to one core like A. Both generate
+the same slice, each time in a fresh process, in turn; what is not timed is imports, and A's
+compilation, which happens once on a machine. The outputs of one round are compared. With
+`--cores 2`, A on two cores takes its turn as well.
 """
 
 from __future__ import annotations
@@ -29,13 +32,18 @@ MEGABYTE = 1_000_000
 
 
 def ours(text: str, vocab: str, output: str, dupe_factor: int) -> float:
-    """Seconds that our generator takes."""
+    """Seconds that our generator takes, with a worker for each core that it may use."""
     from data_prep.create_pretraining_data import Run, create_records
     from data_prep.options import GenerationOptions
 
+    workers = len(os.sched_getaffinity(0))
+    with tempfile.TemporaryDirectory() as folder:  # compiles, or loads what was compiled before
+        create_records(
+            Run((__file__,), (f"{folder}/r",), vocab, True, GenerationOptions(), workers)
+        )
     options = GenerationOptions(dupe_factor=dupe_factor)
     start = time.perf_counter()
-    create_records(Run((text,), (output,), vocab, True, options))
+    create_records(Run((text,), (output,), vocab, True, options, workers))
     return time.perf_counter() - start
 
 
@@ -64,11 +72,13 @@ def plain(text: str, vocab: str, output: str, dupe_factor: int) -> float:
 SIDES: dict[str, Callable[[str, str, str, int], float]] = {"A": ours, "B": plain}
 
 
-def run_side(side: str, text: Path, vocab: str, output: Path, dupe_factor: int) -> list[str]:
+def run_side(
+    side: str, text: Path, vocab: str, output: Path, dupe_factor: int, cores: int = 1
+) -> list[str]:
     """Seconds and peak memory in MB, as a fresh process prints them."""
     command = [sys.executable, str(Path(__file__).resolve()), "--side", side]
     command += ["--text", str(text), "--vocab", vocab, "--output", str(output)]
-    command += ["--dupe_factor", str(dupe_factor)]
+    command += ["--dupe_factor", str(dupe_factor), "--cores", str(cores)]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -77,15 +87,17 @@ def run_side(side: str, text: Path, vocab: str, output: Path, dupe_factor: int) 
 
 
 def write_slice(source: str, target: Path, size: int) -> int:
-    """The first lines of `source` up to about `size` bytes; how many bytes were written."""
+    """Lines of `source`, over and over, up to about `size` bytes; how many bytes were written."""
     opener = gzip.open if source.endswith(".gz") else open
     written = 0
-    with opener(source, "rb") as lines, target.open("wb") as out:
-        for line in lines:
-            out.write(line)
-            written += len(line)
-            if written >= size:
-                break
+    with target.open("wb") as out:
+        while written < size:
+            with opener(source, "rb") as lines:
+                for line in lines:
+                    out.write(line)
+                    written += len(line)
+                    if written >= size:
+                        break
     return written
 
 
@@ -108,30 +120,46 @@ def compare(options: argparse.Namespace, folder: Path) -> None:
     """Interleaved rounds of A and B on one slice."""
     text = folder / "slice.txt"
     size = write_slice(options.text, text, int(options.megabytes * MEGABYTE)) / MEGABYTE
-    rates: dict[str, list[float]] = {"A": [], "B": []}
-    outputs = {side: folder / f"{side}.tfrecord" for side in rates}
+    turns = {"A": ("A", 1), "B": ("B", 1)}
+    if options.cores > 1:
+        turns[f"A on {options.cores} cores"] = ("A", options.cores)
+    rates: dict[str, list[float]] = {name: [] for name in turns}
+    outputs = {name: folder / f"{name}.tfrecord" for name in turns}
     for number in range(options.rounds):
-        for side in rates:
-            seconds, _ = run_side(side, text, options.vocab, outputs[side], options.dupe_factor)
-            rates[side].append(size / float(seconds))
-        a, b = rates["A"][-1], rates["B"][-1]
-        print(f"round {number + 1}: ours {a:.3f} MB/s, plain rules {b:.3f} MB/s, {a / b:.1f}x")
+        for name, (side, cores) in turns.items():
+            seconds, _ = run_side(
+                side, text, options.vocab, outputs[name], options.dupe_factor, cores
+            )
+            rates[name].append(size / float(seconds))
+        figures = ", ".join(f"{name} {rate[-1]:.3f} MB/s" for name, rate in rates.items())
+        print(f"round {number + 1}: {figures}", flush=True)
     records = same_records(outputs["A"], outputs["B"], options.dupe_factor)
-    a, b = statistics.median(rates["A"]), statistics.median(rates["B"])
-    print(f"{size:.1f} MB of text, dupe factor {options.dupe_factor}, {records} equal records")
-    print(f"median: ours {a:.3f} MB/s, plain rules {b:.3f} MB/s, ratio {a / b:.1f}x")
+    print(
+        f"{size:.1f} MB of text, dupe factor {options.dupe_factor}, {records} equal records, "
+        f"load average {os.getloadavg()[0]:.1f}"
+    )
+    for name, rate in rates.items():
+        ratio = statistics.median(a / b for a, b in zip(rate, rates["B"], strict=True))
+        print(f"{name:12} {statistics.median(rate):8.3f} MB/s, {ratio:6.1f}x B")
+    if options.cores > 1:
+        *_, several = rates.values()
+        ratio = statistics.median(a / b for a, b in zip(several, rates["A"], strict=True))
+        print(f"{options.cores} cores are {ratio:.2f}x as fast as one")
 
 
 def memory(options: argparse.Namespace, folder: Path) -> None:
-    """Peak memory of our process on a larger slice."""
-    text = folder / "slice.txt"
-    size = write_slice(options.text, text, int(options.megabytes * MEGABYTE)) / MEGABYTE
-    output = folder / "A.tfrecord"
-    seconds, peak = run_side("A", text, options.vocab, output, options.dupe_factor)
-    print(
-        f"{size:.1f} MB of text, dupe factor {options.dupe_factor}: peak {peak} MB, "
-        f"{float(seconds):.1f} s, {size / float(seconds):.3f} MB/s"
-    )
+    """Peak memory of our process on larger and larger slices."""
+    for megabytes in options.memory:
+        text = folder / "slice.txt"
+        size = write_slice(options.text, text, int(megabytes * MEGABYTE)) / MEGABYTE
+        seconds, peak = run_side(
+            "A", text, options.vocab, folder / "A", options.dupe_factor, options.cores
+        )
+        print(
+            f"{size:.1f} MB of text, dupe factor {options.dupe_factor}: peak {peak} MB, "
+            f"{float(seconds):.1f} s, {size / float(seconds):.3f} MB/s",
+            flush=True,
+        )
 
 
 def main() -> None:
@@ -139,20 +167,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--text", required=True, help="text, a sentence a line; .gz too")
     parser.add_argument("--vocab", required=True, help="an uncased vocabulary")
-    parser.add_argument("--megabytes", type=float, help="of text; default 2, or 20 for --memory")
+    parser.add_argument("--megabytes", type=float, default=2.0, help="of text")
     parser.add_argument("--dupe_factor", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--memory", action="store_true", help="peak memory instead of the ratio")
+    parser.add_argument("--cores", type=int, default=1, help="also time A on so many cores")
+    parser.add_argument(
+        "--memory", type=float, nargs="+", metavar="MB", help="peak memory on slices of these sizes"
+    )
     parser.add_argument("--side", choices=sorted(SIDES), help=argparse.SUPPRESS)
     parser.add_argument("--output", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.side:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.cores])
         run = SIDES[options.side]
         seconds = run(options.text, options.vocab, options.output, options.dupe_factor)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(f"{seconds:.3f} {peak:.0f}")
         return
-    options.megabytes = options.megabytes or (20.0 if options.memory else 2.0)
     with tempfile.TemporaryDirectory() as folder:
         (memory if options.memory else compare)(options, Path(folder))
 

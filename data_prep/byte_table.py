@@ -71,7 +71,7 @@ def hash_bytes(data: Bytes, start: int, end: int, mark: int) -> np.uint64:
 @njit(cache=True, nogil=True, inline="always")
 def find(
     slots: Slots, keys: Bytes, data: Bytes, start: int, length: int, mark: int, hashed: np.uint64
-) -> int:
+) -> np.int64:
     """The entry of data[start:start + length] with `mark`; 0 where there is none.
 
     `hashed` is what `hash_bytes` gives for it.

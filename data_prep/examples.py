@@ -111,7 +111,9 @@ def draw_examples(
             progress(done - place)
             place = done
             scratch.release()
-    written = np.arange(examples, dtype=np.uint32 if examples < 2**32 else np.int64)
+    written: npt.NDArray[np.integer] = np.arange(
+        examples, dtype=np.uint32 if examples < 2**32 else np.int64
+    )
     shuffle(twister, written)
     return Drawn(pairs.view(), ends.view(), predictions.view(), written)
 
@@ -250,7 +252,7 @@ class ExampleWriter:
     def _batch(self, start: int, outputs: int) -> list[tuple[memoryview, int]]:
         rows = self._drawn.order[start : start + _ROWS_PER_BATCH]
         parts = [rows[(output - start) % outputs :: outputs] for output in range(outputs)]
-        return [(memoryview(self.frames(part)), len(part)) for part in parts]
+        return [(self.frames(part).data, len(part)) for part in parts]
 
 
 @njit(cache=True, nogil=True)

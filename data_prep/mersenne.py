@@ -76,7 +76,7 @@ def _refill(twister: Twister) -> None:
 
 
 @njit(cache=True, nogil=True)
-def next_word(twister: Twister) -> int:
+def next_word(twister: Twister) -> np.int64:
     """The next 32 bits."""
     at = np.uint64(twister[_AT])
     if at >= np.uint64(_WORDS):
@@ -87,7 +87,7 @@ def next_word(twister: Twister) -> int:
 
 
 @njit(cache=True, nogil=True)
-def getrandbits(twister: Twister, bits: int) -> int:
+def getrandbits(twister: Twister, bits: int) -> np.int64:
     """`Random.getrandbits` for 1 to 62 bits: low words come first, and a word gives its top."""
     if bits <= 32:
         return next_word(twister) >> (32 - bits)
@@ -113,7 +113,7 @@ def bit_length(value: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def below(twister: Twister, bound: int) -> int:
+def below(twister: Twister, bound: int) -> np.int64:
     """`Random.randint(0, bound - 1)` and all that rests on it; 1 <= bound < 2**62."""
     bits = bit_length(bound)
     value = getrandbits(twister, bits)
@@ -133,11 +133,11 @@ def shuffle(twister: Twister, items: npt.NDArray[np.integer]) -> None:
     for last in range(len(items) - 1, 0, -1):
         if (last + 1) >> (bits - 1) == 0:
             bits -= 1
-        other = last + 1
+        other = np.int64(last + 1)
         while other > last:
             if at >= _WORDS:
                 _refill(twister)
-                at = 0
+                at = np.int64(0)
             other = np.int64(twister[np.uint64(_WORDS + at)]) >> (32 - bits)
             at += 1
         i, j = np.uint64(last), np.uint64(other)

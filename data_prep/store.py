@@ -68,9 +68,8 @@ class Scratch:
 
     def array(self, dtype: npt.DTypeLike, columns: int = 0) -> DiskArray:
         """An empty array."""
-        file = self._files.enter_context(
-            tempfile.TemporaryFile(dir=self._folder, buffering=_BUFFER)
-        )
+        file = tempfile.TemporaryFile(dir=self._folder, buffering=_BUFFER)  # noqa: SIM115
+        self._files.enter_context(file)
         self._arrays.append(DiskArray(file, dtype, columns))
         return self._arrays[-1]
 

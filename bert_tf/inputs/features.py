@@ -1,4 +1,7 @@
-"""Packing of token ids into [CLS] a [SEP] or [CLS] a [SEP] b [SEP]: the only place that does.
+"""Packing of token ids into [CLS] a [SEP] or [CLS] a [SEP] b [SEP].
+
+The only place that does, apart from its compiled twin for millions of rows
+(`data_prep.examples`), which a test holds equal.
 
 index        0     1 .. A   A+1   A+2 .. A+B+1  A+B+2
 input_ids   [CLS]  a ...   [SEP]  b ...         [SEP]   0 ...
@@ -10,10 +13,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 # [CLS] and one [SEP] after each part.
 SPECIALS_SINGLE = 2
@@ -95,43 +94,3 @@ def pack(
         segment_ids=pad(segments, max_seq_length),
         length=len(ids),
     )
-
-
-def pack_spans(
-    tokens: npt.NDArray[np.int32],
-    spans: npt.NDArray[np.integer[Any]],
-    *,
-    max_seq_length: int,
-    cls_id: int,
-    sep_id: int,
-) -> dict[str, npt.NDArray[np.int32]]:
-    """`pack` for many pairs at once, the parts given as spans of one token array.
-
-    Args:
-      tokens: int32 [N], all tokens of a corpus.
-      spans: integers [B, 4], start and end of a, start and end of b, in `tokens`. The parts
-        must fit: no truncation here.
-
-    Returns:
-      int32 [B, max_seq_length] each: input_ids, input_mask, segment_ids.
-    """
-    start_a, end_a, start_b, end_b = (spans[:, i : i + 1].astype(np.int64) for i in range(4))
-    length_a, length_b = end_a - start_a, end_b - start_b
-    longest = int((length_a + length_b).max(initial=0)) + SPECIALS_PAIR
-    if longest > max_seq_length:
-        raise ValueError(
-            f"Packed pairs may have {max_seq_length} tokens, one has {longest}. Truncate first."
-        )
-    index = np.arange(max_seq_length)[None]  # [1, T]
-    separator_a, separator_b = length_a + 1, length_a + length_b + 2  # [B, 1]
-    in_a = index < separator_a
-    source = np.where(in_a, start_a + index - 1, start_b + index - separator_a - 1)
-    ids = tokens.take(source, mode="clip")  # what the clipping reads is overwritten or padding
-    ids = np.where((index == separator_a) | (index == separator_b), sep_id, ids)
-    ids[:, 0] = cls_id
-    mask = index <= separator_b
-    return {
-        "input_ids": np.where(mask, ids, 0).astype(np.int32),
-        "input_mask": mask.astype(np.int32),
-        "segment_ids": (mask & (index > separator_a)).astype(np.int32),
-    }

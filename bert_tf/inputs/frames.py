@@ -238,7 +238,7 @@ def _write_fixed(frames: Bytes, at: int, value: int, size: int) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _masked_crc(data: Bytes, start: int, end: int) -> int:
+def _masked_crc(data: Bytes, start: int, end: int) -> np.int64:
     """CRC-32C of data[start:end], rotated and shifted as TFRecord wants it; eight bytes a step."""
     crc = np.uint32(0xFFFFFFFF)
     at = np.uint64(start)
@@ -263,5 +263,5 @@ def _masked_crc(data: Bytes, start: int, end: int) -> int:
     while at < np.uint64(end):
         crc = crc >> np.uint32(8) ^ _CRC[0, (crc ^ np.uint32(data[at])) & np.uint32(0xFF)]
         at += np.uint64(1)
-    crc = np.int64(crc) ^ 0xFFFFFFFF
-    return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
+    whole = np.int64(crc) ^ 0xFFFFFFFF
+    return ((whole >> 15 | whole << 17) + _MASK_DELTA) & 0xFFFFFFFF

@@ -3,6 +3,7 @@
 import gzip
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from bert_tf.inputs.records import (
     read_records,
 )
 from bert_tf.tokenization import load_vocab
+from data_prep import documents, examples
 from data_prep.create_pretraining_data import Run, create_records
 from data_prep.options import DataError, GenerationOptions
 from tests.reference import data_rules
@@ -33,12 +35,12 @@ SHARED = ROOT.parent / "shared"
 CORPUS, VOCAB = SMALL / "corpus.txt", SMALL / "vocab.txt"
 
 
-def generate(folder, inputs, outputs, vocab=VOCAB, lower=True, **options):
+def generate(folder, inputs, outputs, vocab=VOCAB, lower=True, workers=1, **options):
     """Runs the generator; the paths of its outputs."""
     paths = tuple(str(folder / name) for name in outputs)
     run = Run(
         tuple(match_files([str(name) for name in inputs])), paths, str(vocab), lower,
-        GenerationOptions(**options),
+        GenerationOptions(**options), workers,
     )  # fmt: skip
     counts = create_records(run)
     assert counts == {path: count_records(path) for path in paths}
@@ -326,15 +328,56 @@ def test_bytes_that_are_not_utf8_are_counted_and_left_out(tmp_path):
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
+@pytest.mark.parametrize("options", [{}, {"do_whole_word_mask": True, "dupe_factor": 7}])
+def test_the_number_of_workers_changes_nothing(tmp_path, monkeypatch, options):
+    monkeypatch.setattr(documents, "_BLOCK_BYTES", 300)  # many blocks
+    monkeypatch.setattr(examples, "_ROWS_PER_BATCH", 11)  # many batches
+    monkeypatch.setattr(examples, "_PREDICTIONS_PER_BLOCK", 60)  # less than a document needs
+    outputs = ["a", "b", "c"]
+    plain = generate(tmp_path, [CORPUS, CORPUS], outputs, **options)
+    expected = [Path(path).read_bytes() for path in plain]
+    assert all(expected)
+    for workers in (2, 7):
+        paths = generate(tmp_path, [CORPUS, CORPUS], outputs, workers=workers, **options)
+        assert [Path(path).read_bytes() for path in paths] == expected
+    monkeypatch.undo()
+    paths = generate(tmp_path, [CORPUS, CORPUS], outputs, **options)
+    assert [Path(path).read_bytes() for path in paths] == expected
+
+
+def test_workers_below_one_are_refused(tmp_path):
+    with pytest.raises(DataError, match=r"--num_workers must be at least 1, or 0 .*; got -1"):
+        generate(tmp_path, [CORPUS], ["a"], workers=-1)
+
+
+def _small_files_only():
+    """A limit on the size of files stands for a full disk: writing fails in the same way."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+
+def test_a_full_disk_leaves_nothing_and_is_one_line(tmp_path):
+    (tmp_path / "a").write_bytes(b"older")
+    # Compiled code is kept in files too: let it be there already.
+    assert command(*flags_for(tmp_path / "b")).returncode == 0
+    done = command(*flags_for(tmp_path / "a", dupe_factor=30), preexec_fn=_small_files_only)
+    assert done.returncode == 1, done.stderr
+    assert "error: [Errno 27] File too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "a").read_bytes() == b"older"
+    assert sorted(os.listdir(tmp_path)) == [".b.manifest.json", "a", "b"]
+
+
 KILLED_WHILE_WRITING = """
 import os, signal, sys
+from data_prep.examples import ExampleWriter
 import data_prep.create_pretraining_data as command
-whole = command.encode_examples
+whole = ExampleWriter.batches
 def halfway(*arguments):
     for batch in whole(*arguments):
-        yield batch[: len(batch) // 2]
+        yield [(frames[: len(frames) // 2], records) for frames, records in batch]
         os.kill(os.getpid(), signal.SIGKILL)
-command.encode_examples = halfway
+ExampleWriter.batches = halfway
 command.main()
 """
 

@@ -1,35 +1,87 @@
 """Reading of documents: lines as the original's reader hands them out."""
 
 import gzip
+import multiprocessing
+import os
+import signal
 
+import numpy as np
 import pytest
 
-from data_prep.documents import TextReader, build_corpus, total_size
+from bert_tf.tokenization import FullTokenizer
+from data_prep import documents
+from data_prep.block_tokens import BLANK, TokenBlock
+from data_prep.documents import TextReader, build_corpus, tokenize_blocks, total_size
 from data_prep.options import DataError
+from data_prep.store import Scratch
+from tests.data_prep.create_pretraining_data_test import VOCAB
 
 
-def corpus_of(lines):
-    return build_corpus(iter(lines), lambda line: [len(word) for word in line.split()])
+def block_of(*counts):
+    """A line for each count; its tokens are numbered within the line."""
+    tokens = [token for count in counts for token in range(1, count + 1)]
+    return TokenBlock(np.array(tokens, np.int32), np.array(counts, np.int32), 0)
 
 
-def test_flat_arrays():
-    corpus = corpus_of(["", "a bb", "ccc", "", "", "dddd", "", "e"])
-    assert corpus.tokens.tolist() == [1, 2, 3, 4, 1]
-    assert corpus.sentence_starts.tolist() == [0, 2, 3, 4, 5]
+@pytest.fixture
+def scratch(tmp_path):
+    with Scratch(tmp_path) as made:
+        yield made
+
+
+@pytest.mark.parametrize(("vocab_size", "dtype"), [(2**16, np.uint16), (2**16 + 1, np.int32)])
+def test_flat_arrays(scratch, vocab_size, dtype):
+    blocks = [block_of(BLANK, 2, 1), block_of(), block_of(BLANK, BLANK, 4, BLANK), block_of(1)]
+    corpus = build_corpus(blocks, vocab_size, scratch)
+    assert corpus.tokens.dtype == dtype
+    assert corpus.tokens.tolist() == [1, 2, 1, 1, 2, 3, 4, 1]
+    assert corpus.sentence_starts.tolist() == [0, 2, 3, 7, 8]
     assert corpus.document_starts.tolist() == [0, 2, 3, 4]
     assert corpus.documents == 3
 
 
-def test_a_line_without_tokens_is_no_boundary():
-    corpus = build_corpus(iter(["a", "?", "b"]), lambda line: [] if line == "?" else [1])
+def test_a_line_without_tokens_is_no_boundary(scratch):
+    corpus = build_corpus([block_of(1, 0, 1)], 99, scratch)
     assert corpus.documents == 1
     assert corpus.sentence_starts.tolist() == [0, 1, 2]
 
 
-@pytest.mark.parametrize("lines", [[], ["", ""]])
-def test_no_text_is_refused(lines):
+@pytest.mark.parametrize("lines", [[], [BLANK, BLANK], [0, 0]])
+def test_no_text_is_refused(scratch, lines):
     with pytest.raises(DataError, match="hold no text"):
-        corpus_of(lines)
+        build_corpus([block_of(*lines)], 99, scratch)
+
+
+def test_blocks_are_whole_lines_whatever_their_length(tmp_path, monkeypatch):
+    monkeypatch.setattr(documents, "_BLOCK_BYTES", 7)
+    path = tmp_path / "t"
+    text = b"a\nbb bb\n\n" + b"long line " * 20 + b"\n\xc3\xa9\nlast"
+    path.write_bytes(text)
+    blocks = list(TextReader().blocks([str(path), str(path)]))
+    assert b"".join(blocks) == (text + b"\n") * 2
+    assert all(block.endswith(b"\n") for block in blocks)
+    assert len(blocks) > 6
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_workers_keep_the_order(workers):
+    tokenizer = FullTokenizer(VOCAB)
+    lines = [b"the lamp " * n + "é\xff\n".encode("latin1") for n in range(40)]
+    found = list(tokenize_blocks(lines, tokenizer, workers))
+    for line, block in zip(lines, found, strict=True):
+        assert block.tokens.tolist() == tokenizer.encode(line)
+        assert block.dropped_bytes == 2
+
+
+def test_a_worker_that_is_killed_is_said():
+    def blocks():
+        yield b"the lamp\n"
+        for child in multiprocessing.active_children():
+            os.kill(child.pid, signal.SIGKILL)
+        yield from [b"the lamp\n"] * 50
+
+    with pytest.raises(DataError, match=r"was ended, .* Start again, with --num_workers below 2"):
+        list(tokenize_blocks(blocks(), FullTokenizer(VOCAB), 2))
 
 
 @pytest.mark.parametrize("end", [b"", b"last", b" ", b"\r", b"\r\n"])

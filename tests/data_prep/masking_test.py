@@ -1,4 +1,4 @@
-"""Draws of pairs and masks take the same bits as random.Random's own methods."""
+"""Pairs and masks: the draws of the original, on offsets."""
 
 import random
 
@@ -7,62 +7,76 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_prep.masking import POSITION_SHIFT, Masker
+from data_prep.masking import POSITION_SHIFT, draw_predictions, mask_rules
+from data_prep.mersenne import next_word, twister_of
 from data_prep.options import DataError, GenerationOptions, VocabularyIds
-from data_prep.pairs import below, truncate_spans
+from data_prep.pairs import truncate
 
 VOCAB = {token: i for i, token in enumerate(["[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "##b"])}
+NO_TOKENS = np.empty(0, np.uint16)
 
 
-def masker(rng, continuation=b"", **options):
-    ids = VocabularyIds.from_vocab(VOCAB)
-    return Masker(GenerationOptions(**options), ids, continuation, rng)
+def predictions_of(twister, pair, tokens=NO_TOKENS, **options):
+    options = GenerationOptions(**options)
+    rules = mask_rules(options, VocabularyIds.from_vocab(VOCAB))
+    found = np.empty(options.max_predictions_per_seq, np.int64)
+    count = draw_predictions(twister, rules, tokens, np.array(pair), found)
+    return found[:count].tolist()
 
 
-@given(st.integers(1, 10**6), st.integers())
-def test_below_draws_as_randint(bound, seed):
-    ours, peer = random.Random(seed), random.Random(seed)
-    assert below(ours.getrandbits, bound) == peer.randint(0, bound - 1)
-    assert ours.getstate() == peer.getstate()
-
-
-@pytest.mark.parametrize("length", [2, 3, 4, 7, 8, 9, 63, 64, 65, 125, 128, 200])
+@pytest.mark.parametrize("length", [2, 3, 4, 7, 8, 9, 63, 64, 65, 125])
 def test_chosen_tokens_are_the_head_of_a_shuffle(length):
     for wanted in (1, 2, length // 2, length, length + 3):
-        ours, peer = random.Random(length), random.Random(length)
-        expected = list(range(length))
-        peer.shuffle(expected)
-        subject = masker(ours, max_predictions_per_seq=wanted, masked_lm_prob=1.0)
+        peer = random.Random(length)
+        twister = twister_of(peer)
         order = list(range(length))
-        subject._shuffle(order, wanted)
-        assert order[:wanted] == expected[:wanted]
-        assert ours.getstate() == peer.getstate()
+        peer.shuffle(order)
+        found = predictions_of(
+            twister, (0, 1, 1, length, 0), max_predictions_per_seq=wanted, masked_lm_prob=1.0
+        )
+        positions = [prediction >> POSITION_SHIFT for prediction in found]
+        assert positions == [1 if i == 0 else i + 2 for i in order[:wanted]]
+        for prediction in found:  # the draws of the replacements follow
+            replacement = prediction & 0xFFFFFFFF
+            if peer.random() < 0.8:
+                assert replacement == VOCAB["[MASK]"] + 1
+            elif peer.random() < 0.5:
+                assert replacement == 0
+            else:
+                assert replacement == peer.randint(0, len(VOCAB) - 1) + 1
+        assert next_word(twister) == peer.getrandbits(32)
 
 
 def test_positions_skip_the_separators():
-    subject = masker(random.Random(3), masked_lm_prob=1.0, max_predictions_per_seq=99)
-    places = sorted(p >> POSITION_SHIFT for p in subject.predictions((0, 2, 5, 8, False)))
-    assert places == [1, 2, 4, 5, 6]
+    found = predictions_of(
+        twister_of(random.Random(3)), (0, 2, 5, 8, 0), masked_lm_prob=1.0,
+        max_predictions_per_seq=99,
+    )  # fmt: skip
+    assert sorted(p >> POSITION_SHIFT for p in found) == [1, 2, 4, 5, 6]
 
 
 def test_whole_words_stay_together_or_are_left_out():
-    continuation = bytes([0, 1, 1, 0, 1, 1, 0, 1])
+    word, later = VOCAB["a"], VOCAB["##b"]
+    tokens = np.array([word, later, later, word, later, later, word, later], np.uint16)
     for seed in range(50):
-        rng = random.Random(seed)
-        subject = masker(
-            rng, continuation, do_whole_word_mask=True, masked_lm_prob=0.5,
-            max_predictions_per_seq=3,
+        found = predictions_of(
+            twister_of(random.Random(seed)), (0, 5, 5, 8, 0), tokens, do_whole_word_mask=True,
+            masked_lm_prob=0.5, max_predictions_per_seq=3,
         )  # fmt: skip
-        places = {p >> POSITION_SHIFT for p in subject.predictions((0, 5, 5, 8, False))}
+        places = {p >> POSITION_SHIFT for p in found}
         # b starts inside the word of a's last tokens: 4, 5 and 7 are one word of three.
         words = [{1, 2, 3}, {4, 5, 7}, {8, 9}]
         assert places in words
 
 
 def test_replacements_have_the_rates_of_the_paper():
-    subject = masker(random.Random(0), masked_lm_prob=1.0, max_predictions_per_seq=100)
+    twister = twister_of(random.Random(0))
     drawn = [
-        p & 0xFFFFFFFF for _ in range(300) for p in subject.predictions((0, 50, 50, 100, True))
+        prediction & 0xFFFFFFFF
+        for _ in range(300)
+        for prediction in predictions_of(
+            twister, (0, 50, 50, 100, 1), masked_lm_prob=1.0, max_predictions_per_seq=100
+        )
     ]
     shares = np.bincount(drawn, minlength=7) / len(drawn)
     random_share = 0.1 / len(VOCAB)
@@ -71,16 +85,18 @@ def test_replacements_have_the_rates_of_the_paper():
     assert shares[VOCAB["a"] + 1] == pytest.approx(random_share, abs=0.005)
 
 
-@given(st.integers(1, 30), st.integers(1, 30), st.integers(2, 40), st.integers())
+@given(st.integers(1, 30), st.integers(1, 30), st.integers(2, 60), st.integers())
 def test_truncation_moves_the_ends_as_lists_lose_tokens(size_a, size_b, room, seed):
-    ours, peer = random.Random(seed), random.Random(seed)
+    peer = random.Random(seed)
+    twister = twister_of(peer)
     a, b = list(range(size_a)), list(range(50, 50 + size_b))
     while len(a) + len(b) > room:
         longer = a if len(a) > len(b) else b
         longer.pop(0 if peer.random() < 0.5 else -1)
-    pair = truncate_spans((0, size_a, 50, 50 + size_b, True), room, ours.random)
-    assert pair == (a[0], a[-1] + 1, b[0], b[-1] + 1, True)
-    assert ours.getstate() == peer.getstate()
+    pair = np.array([0, size_a, 50, 50 + size_b, 1])
+    truncate(twister, pair, room)
+    assert pair.tolist() == [a[0], a[-1] + 1, b[0], b[-1] + 1, 1]
+    assert next_word(twister) == peer.getrandbits(32)
 
 
 def test_vocabulary_without_special_tokens_is_refused():

@@ -1,11 +1,10 @@
 """Packing: [CLS] and [SEP] in place, truncation as the original's classifiers do it."""
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bert_tf.inputs.features import pack, pack_spans, pad, truncate_pair
+from bert_tf.inputs.features import pack, pad, truncate_pair
 
 CLS, SEP = 101, 102
 
@@ -52,32 +51,3 @@ def test_pad():
     assert pad([1, 2], 4, 9) == [1, 2, 9, 9]
     with pytest.raises(ValueError, match="at most 1 values, got 2"):
         pad([1, 2], 1)
-
-
-@given(st.data())
-def test_spans_pack_like_lists(data):
-    tokens = np.array(data.draw(st.lists(st.integers(5, 50), min_size=20, max_size=20)), np.int32)
-    rows = []
-    for _ in range(3):
-        start_a, start_b = data.draw(st.integers(0, 14)), data.draw(st.integers(0, 14))
-        rows.append(
-            [start_a, start_a + data.draw(st.integers(1, 6)),
-             start_b, start_b + data.draw(st.integers(1, 6))]
-        )  # fmt: skip
-    packed = pack_spans(tokens, np.array(rows), max_seq_length=16, cls_id=CLS, sep_id=SEP)
-    for index, (start_a, end_a, start_b, end_b) in enumerate(rows):
-        one = pack(
-            tokens[start_a:end_a].tolist(), tokens[start_b:end_b].tolist(),
-            max_seq_length=16, cls_id=CLS, sep_id=SEP,
-        )  # fmt: skip
-        for name, values in packed.items():
-            assert values.dtype == np.int32
-            assert values[index].tolist() == getattr(one, name)
-
-
-def test_spans_that_do_not_fit_are_refused():
-    with pytest.raises(ValueError, match="may have 8 tokens, one has 9"):
-        pack_spans(
-            np.arange(9, dtype=np.int32), np.array([[0, 3, 3, 6]]),
-            max_seq_length=8, cls_id=CLS, sep_id=SEP,
-        )  # fmt: skip

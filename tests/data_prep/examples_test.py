@@ -1,0 +1,72 @@
+"""Rows of examples: packed as every other input of the project is."""
+
+import random
+
+import numpy as np
+
+from bert_tf.inputs.features import pack
+from bert_tf.inputs.records import pretraining_schema
+from data_prep.documents import Corpus
+from data_prep.examples import Drawn, ExampleWriter
+from data_prep.masking import KEEP_TOKEN, POSITION_SHIFT
+from data_prep.options import GenerationOptions, VocabularyIds
+
+VOCABULARY = VocabularyIds(1, 2, 3, [0, 1, 2, 3], np.zeros(99, np.uint8))
+LENGTH, MOST = 16, 4
+
+
+def random_examples(rng, count):
+    """Pairs that fit, with predictions in any order; (position, replacement) of each too."""
+    pairs, predictions, ends = [], [], [0]
+    for _ in range(count):
+        size_a, size_b = rng.randint(1, 8), rng.randint(1, 5)
+        a, b = rng.randint(0, 40), rng.randint(0, 40)
+        pairs.append([a, a + size_a, b, b + size_b, rng.randint(0, 1)])
+        places = [*range(1, size_a + 1), *range(size_a + 2, size_a + size_b + 2)]
+        for place in rng.sample(places, min(rng.randint(0, MOST), len(places))):
+            replacement = rng.choice([KEEP_TOKEN, 4, rng.randint(5, 90)])
+            predictions.append(place << POSITION_SHIFT | replacement)
+        ends.append(len(predictions))
+    return (np.array(values, np.int64) for values in (pairs, ends, predictions))
+
+
+def named(row):
+    schema, at, features = pretraining_schema(LENGTH, MOST), 0, {}
+    for feature in schema.features:
+        features[feature.name] = row[at : at + feature.length].tolist()
+        at += feature.length
+    return features
+
+
+def test_rows_are_packed_like_single_examples():
+    rng = random.Random(0)
+    tokens = np.array([rng.randint(5, 98) for _ in range(50)], np.uint16)
+    pairs, ends, predictions = random_examples(rng, 200)
+    drawn = Drawn(pairs, ends, predictions, np.arange(200))
+    options = GenerationOptions(max_seq_length=LENGTH, max_predictions_per_seq=MOST)
+    corpus = Corpus(tokens, np.array([0, 50]), np.array([0, 1]))
+    rows = ExampleWriter(drawn, corpus, VOCABULARY, options).values(drawn.order)
+    for row, (start_a, end_a, start_b, end_b, is_random), first, end in zip(
+        rows, pairs, ends[:-1], ends[1:], strict=True
+    ):
+        packed = pack(
+            tokens[start_a:end_a].tolist(), tokens[start_b:end_b].tolist(),
+            max_seq_length=LENGTH, cls_id=1, sep_id=2,
+        )  # fmt: skip
+        ids, wanted = list(packed.input_ids), []
+        for prediction in sorted(predictions[first:end].tolist()):
+            place, replacement = prediction >> POSITION_SHIFT, prediction & 0xFFFFFFFF
+            wanted.append((place, ids[place]))
+            if replacement != KEEP_TOKEN:
+                ids[place] = replacement - 1
+        padding = [0] * (MOST - len(wanted))
+        one = int(np.float32(1).view(np.int32))
+        assert named(row) == {
+            "input_ids": ids,
+            "input_mask": packed.input_mask,
+            "segment_ids": packed.segment_ids,
+            "masked_lm_positions": [place for place, _ in wanted] + padding,
+            "masked_lm_ids": [label for _, label in wanted] + padding,
+            "masked_lm_weights": [one] * len(wanted) + padding,
+            "next_sentence_labels": [is_random],
+        }
