@@ -74,6 +74,11 @@ def is_punctuation(char: str) -> bool:
     return unicodedata.category(char).startswith("P")
 
 
+def is_cjk(char: str) -> bool:
+    """Whether rule 3 makes the character a word of its own."""
+    return _CJK.fullmatch(char) is not None
+
+
 def split_chunks(text: str) -> list[str]:
     """Splits at white space, which the characters that rule 1 drops are not."""
     # One search per character beats one regular expression: each is a memchr.

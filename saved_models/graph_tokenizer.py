@@ -1,0 +1,325 @@
+"""The 2018 tokenizer as TensorFlow ops: equal to `bert_tf.tokenization` on every string.
+
+Two ways through the graph, for every line the one that is right:
+
+- printable ASCII goes to tensorflow-text's FastBertTokenizer, which agrees with the original there
+  (no rule beyond ASCII's can apply) and is fast;
+- all else goes code point by code point through the table of `character_table`, and word by word
+  through tensorflow-text's FastWordpieceTokenizer. The rules are numbered as in
+  `bert_tf.unicode_rules`.
+
+Shapes: B lines, N code points of all lines, M code points after folding, W words, P pieces.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_text as tf_text
+
+from bert_tf.tokenization import MAX_INPUT_CHARS_PER_WORD, UNK_TOKEN, load_vocab, require_tokens
+from saved_models.character_table import (
+    CAPITAL_SIGMA,
+    CASED,
+    CJK,
+    DROPPED,
+    FINAL_SIGMA,
+    IGNORABLE,
+    MARK,
+    PAGE,
+    PUNCTUATION,
+    SPACE,
+    character_table,
+)
+
+# What FastBertTokenizer may have: printable ASCII, and the white space that the rules know.
+_PLAIN_LINE = r"[\x20-\x7e\t\n\r]*"
+_MOST_UTF8 = 4  # bytes of a code point
+
+
+class Pieces(NamedTuple):
+    """Tokens of lines, with the words they belong to: ragged [B, words, pieces].
+
+    Attributes:
+      ids: int32.
+      starts, ends: int64, the bytes of the line that each token came from; None where they were
+        not asked for.
+    """
+
+    ids: tf.RaggedTensor
+    starts: tf.RaggedTensor | None
+    ends: tf.RaggedTensor | None
+
+
+class _Chars(NamedTuple):
+    """Code points of all lines, one after another, [N] each: where they came from in bytes."""
+
+    codes: tf.Tensor
+    rows: tf.Tensor
+    starts: tf.Tensor
+    ends: tf.Tensor
+
+    def where(self, keep: tf.Tensor) -> _Chars:
+        """Those for which `keep` holds."""
+        return _Chars(*(tf.boolean_mask(value, keep) for value in self))
+
+    def at(self, index: tf.Tensor) -> _Chars:
+        """Those at `index`."""
+        return _Chars(*(tf.gather(value, index) for value in self))
+
+
+class GraphTokenizer(tf.Module):
+    """Strings to WordPiece ids inside a graph.
+
+    Args:
+      vocab_file: one token a line.
+      do_lower_case: whether text is lower-cased.
+
+    Raises:
+      FileNotFoundError, ValueError: see `bert_tf.tokenization.load_vocab`.
+      MissingTokenError: the vocabulary has no [UNK].
+    """
+
+    def __init__(self, vocab_file: str | Path, do_lower_case: bool = True) -> None:
+        super().__init__(name="tokenizer")
+        vocab = load_vocab(vocab_file)
+        require_tokens(vocab, [UNK_TOKEN], vocab_file)
+        tokens = _tokens_by_id(vocab)
+        self.do_lower_case = do_lower_case
+        self._table = character_table(do_lower_case)
+        self._starts_word = np.array([not token.startswith("##") for token in tokens])
+        self._unknown = vocab[UNK_TOKEN]
+        self._wordpiece = tf_text.FastWordpieceTokenizer(
+            vocab=tokens,
+            max_bytes_per_word=_MOST_UTF8 * MAX_INPUT_CHARS_PER_WORD,
+            token_out_type=tf.int32,
+            no_pretokenization=True,
+        )
+        self._plain = tf_text.FastBertTokenizer(
+            vocab=tokens,
+            max_bytes_per_word=MAX_INPUT_CHARS_PER_WORD,
+            token_out_type=tf.int32,
+            lower_case_nfd_strip_accents=do_lower_case,
+        )
+
+    def tokenize(self, lines: tf.Tensor) -> tf.RaggedTensor:
+        """Ids, int32 ragged [B, words, pieces], of strings [B]."""
+        return self._both_ways(lines, with_offsets=False).ids
+
+    def tokenize_with_offsets(self, lines: tf.Tensor) -> Pieces:
+        """Ids, and which bytes `line[start:end]` each token came from (see `FullTokenizer`)."""
+        return self._both_ways(lines, with_offsets=True)
+
+    def _both_ways(self, lines: tf.Tensor, with_offsets: bool) -> Pieces:
+        """Each line its own way, put together in order."""
+        plain = tf.strings.regex_full_match(lines, _PLAIN_LINE)
+        fast = self._plain_pieces(tf.boolean_mask(lines, plain), with_offsets)
+        slow = self._any_pieces(tf.boolean_mask(lines, ~plain), with_offsets)
+        number = tf.cumsum(tf.cast(plain, tf.int32))
+        other = tf.range(1, tf.size(lines) + 1) - number + number[-1:]
+        place = tf.where(plain, number, other) - 1  # in fast, then slow
+
+        def joined(a: tf.RaggedTensor | None, b: tf.RaggedTensor | None) -> tf.RaggedTensor | None:
+            if a is None or b is None:
+                return None
+            return tf.gather(tf.concat([a, b], axis=0), place)
+
+        return Pieces(*map(joined, fast, slow))
+
+    def _plain_pieces(self, lines: tf.Tensor, with_offsets: bool) -> Pieces:
+        """Pieces of lines of printable ASCII."""
+        starts = ends = None
+        if with_offsets:
+            flat, starts, ends = self._plain.tokenize_with_offsets(lines)
+        else:
+            flat = self._plain.tokenize(lines)
+        # FastBertTokenizer loses the words: a piece without ## starts one, and [UNK] is one.
+        word_starts = tf.where(tf.gather(self._starts_word, flat.values))[:, 0]
+        splits = tf.concat([word_starts, [tf.size(flat.values, tf.int64)]], axis=0)
+        words = tf.searchsorted(word_starts, flat.row_splits)  # words of each line
+
+        def by_words(values: tf.RaggedTensor | None) -> tf.RaggedTensor | None:
+            if values is None:
+                return None
+            inner = tf.RaggedTensor.from_row_splits(values.values, splits, validate=False)
+            return tf.RaggedTensor.from_row_splits(inner, tf.cast(words, tf.int64), validate=False)
+
+        return Pieces(*map(by_words, (flat, starts, ends)))
+
+    def _any_pieces(self, lines: tf.Tensor, with_offsets: bool) -> Pieces:
+        """Pieces of any lines."""
+        chars, single = self._fold(_decode(lines))
+        is_space = self._has(chars.codes, SPACE)
+        previous = tf.roll(tf.stack([chars.rows, tf.cast(is_space | single, tf.int32)]), 1, axis=1)
+        first = (previous[0] != chars.rows) | (previous[1] != 0) | single
+        first |= tf.range(tf.size(chars.rows)) == 0
+        first = tf.boolean_mask(first, ~is_space)
+        chars = chars.where(~is_space)
+        word_starts = tf.where(first)[:, 0]  # [W]
+        word_splits = tf.concat([word_starts, [tf.size(first, tf.int64)]], axis=0)
+        words = tf.strings.unicode_encode(
+            tf.RaggedTensor.from_row_splits(chars.codes, word_splits, validate=False), "UTF-8"
+        )
+        lengths = word_splits[1:] - word_splits[:-1]
+        # Words that are too long are [UNK], which their first character alone cannot spell.
+        too_long = lengths > MAX_INPUT_CHARS_PER_WORD
+        words = tf.where(too_long, tf.repeat("\ufffd", tf.size(words)), words)
+        rows = tf.cast(tf.gather(chars.rows, word_starts), tf.int64)
+
+        def by_lines(values: tf.RaggedTensor) -> tf.RaggedTensor:
+            return tf.RaggedTensor.from_value_rowids(
+                values, rows, tf.size(lines, tf.int64), validate=False
+            )
+
+        if not with_offsets:
+            return Pieces(by_lines(self._wordpiece.tokenize(words)), None, None)
+        ids, starts, ends = self._wordpiece.tokenize_with_offsets(words)
+        first_char = tf.repeat(word_starts, ids.row_lengths())
+        size = tf.repeat(lengths, ids.row_lengths())
+        place = _CharPlaces(chars.codes)
+        from_char = place.after(first_char, starts.values)
+        # [UNK] covers its whole word.
+        unknown = ids.values == self._unknown
+        to_char = tf.where(unknown, first_char + size, place.after(first_char, ends.values))
+        return Pieces(
+            by_lines(ids),
+            by_lines(ids.with_values(tf.gather(chars.starts, from_char))),
+            by_lines(ids.with_values(tf.gather(chars.ends, to_char - 1))),
+        )
+
+    def _cells(self, codes: tf.Tensor) -> tf.Tensor:
+        return tf.gather(self._table.pages, codes // PAGE) * PAGE + codes % PAGE
+
+    def _flags(self, codes: tf.Tensor) -> tf.Tensor:
+        return tf.gather(self._table.flags, self._cells(codes))
+
+    def _has(self, codes: tf.Tensor, flags: int) -> tf.Tensor:
+        return self._flags(codes) & flags != 0
+
+    def _fold(self, chars: _Chars) -> tuple[_Chars, tf.Tensor]:
+        """Rules 1, 3 and 4; and for each code point left, whether it is a word of its own."""
+        chars = chars.where(~self._has(chars.codes, DROPPED))
+        cjk = self._has(chars.codes, CJK)
+        if self.do_lower_case:
+            chars = tf.cond(
+                tf.reduce_any(chars.codes == CAPITAL_SIGMA),
+                lambda: self._final_sigmas(chars),
+                lambda: chars,
+            )
+            chars, cjk = self._decompose(chars, cjk)
+            chars, cjk = self._drop_marks(chars, cjk)
+        return chars, cjk | self._has(chars.codes, PUNCTUATION)
+
+    def _final_sigmas(self, chars: _Chars) -> _Chars:
+        """A capital sigma after a letter and not before one becomes its final form.
+
+        Marks and the like between them count for nothing; white space and other lines end it.
+        """
+        flags = self._flags(chars.codes)
+        kept = tf.where((flags & IGNORABLE == 0) | (chars.codes == CAPITAL_SIGMA))[:, 0]
+        cased = tf.gather(flags & CASED != 0, kept)
+        rows = tf.gather(chars.rows, kept)
+        edge = tf.constant([False])
+        same = tf.concat([edge, rows[1:] == rows[:-1], edge], axis=0)
+        before = tf.concat([edge, cased[:-1]], axis=0) & same[:-1]
+        after = tf.concat([cased[1:], edge], axis=0) & same[1:]
+        final = before & ~after & (tf.gather(chars.codes, kept) == CAPITAL_SIGMA)
+        places = tf.boolean_mask(kept, final)[:, None]
+        codes = tf.tensor_scatter_nd_update(
+            chars.codes, places, tf.fill(tf.shape(places)[:1], FINAL_SIGMA)
+        )
+        return chars._replace(codes=codes)
+
+    def _decompose(self, chars: _Chars, cjk: tf.Tensor) -> tuple[_Chars, tf.Tensor]:
+        """Lower case and canonical decomposition, marks in canonical order."""
+        cells = self._cells(chars.codes)
+        counts = tf.gather(self._table.counts, cells)
+        source = tf.repeat(tf.range(tf.size(counts)), counts)  # [M]
+        within = tf.range(tf.size(source)) - tf.gather(tf.cumsum(counts, exclusive=True), source)
+        start = tf.gather(tf.gather(self._table.starts, cells), source)
+        parts = chars.at(source)
+        folded = tf.gather(self._table.folded, tf.maximum(start, 0) + within)
+        parts = parts._replace(codes=tf.where(start < 0, parts.codes, folded))
+        cjk = tf.gather(cjk, source)
+        classes = tf.gather(self._table.classes, self._cells(parts.codes))
+        # Only what stays matters, and nearly all with a combining class are marks that go.
+        ordered = (classes != 0) & ~self._has(parts.codes, MARK)
+        return tf.cond(
+            tf.reduce_any(ordered),
+            lambda: _order_marks(parts, cjk, classes),
+            lambda: (parts, cjk),
+        )
+
+    def _drop_marks(self, chars: _Chars, cjk: tf.Tensor) -> tuple[_Chars, tf.Tensor]:
+        """Drops the category Mn; the character before a dropped mark takes in its bytes."""
+        mark = self._has(chars.codes, MARK)
+        kept = chars.where(~mark)
+        owner = tf.cumsum(tf.cast(~mark, tf.int32)) - 1
+        size = tf.size(kept.codes)
+        # A mark at the start of a line has no owner there, and one after CJK is in a new word.
+        owned = (owner >= 0) & mark
+        owned &= tf.gather(tf.concat([kept.rows, [-1]], axis=0), tf.maximum(owner, 0)) == chars.rows
+        owners, ends = tf.boolean_mask(owner, owned), tf.boolean_mask(chars.ends, owned)
+        widened = tf.maximum(kept.ends, tf.math.unsorted_segment_max(ends, owners, size))
+        kept_cjk = tf.boolean_mask(cjk, ~mark)
+        return kept._replace(ends=tf.where(kept_cjk, kept.ends, widened)), kept_cjk
+
+
+class _CharPlaces:
+    """Finds code points by their bytes in the UTF-8 of all of them."""
+
+    def __init__(self, codes: tf.Tensor) -> None:
+        sizes = 1 + sum(tf.cast(codes >= bound, tf.int64) for bound in (0x80, 0x800, 0x10000))
+        self._starts = tf.concat([tf.cumsum(sizes, exclusive=True), [tf.reduce_sum(sizes)]], axis=0)
+
+    def after(self, char: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+        """The code point that begins `size` bytes after `char` does; indices, int64."""
+        byte = tf.gather(self._starts, char) + tf.cast(size, tf.int64)
+        return tf.searchsorted(self._starts, byte, out_type=tf.int64)
+
+
+def _tokens_by_id(vocab: dict[str, int]) -> list[str]:
+    """A different token for every id, as tensorflow-text wants them.
+
+    A line that no text can give (empty, longer than any word, or a token that stands again below:
+    the released Chinese vocabulary has such) becomes one with a control character in it, which no
+    word has.
+    """
+    tokens = [f"\x01{index}" for index in range(max(vocab.values()) + 1)]
+    for token, index in vocab.items():
+        if 0 < len(token.removeprefix("##")) <= MAX_INPUT_CHARS_PER_WORD:
+            tokens[index] = token
+    return tokens
+
+
+def _decode(lines: tf.Tensor) -> _Chars:
+    """Code points of lines and their bytes; malformed bytes are left out."""
+    codes, starts = tf.strings.unicode_decode_with_offsets(lines, "UTF-8", errors="ignore")
+    flat = codes.values
+    sizes = 1 + sum(tf.cast(flat >= bound, tf.int64) for bound in (0x80, 0x800, 0x10000))
+    rows = tf.cast(codes.value_rowids(), tf.int32)
+    return _Chars(flat, rows, starts.values, starts.values + sizes)
+
+
+def _order_marks(chars: _Chars, cjk: tf.Tensor, classes: tf.Tensor) -> tuple[_Chars, tf.Tensor]:
+    """Each run of combining characters sorted by class, the second half of NFD.
+
+    Runs that changed take the whole run's bytes, so that offsets never go backwards.
+    """
+    starter = classes == 0
+    first = (chars.rows != tf.roll(chars.rows, 1, axis=0)) | starter
+    run = tf.cumsum(tf.cast(first | tf.roll(starter, 1, axis=0), tf.int64))
+    order = tf.argsort(run * PAGE + tf.cast(classes, tf.int64), stable=True)
+    moved = tf.cast(order != tf.range(tf.size(order)), tf.int64)
+    runs = run[-1] + 1
+    changed = tf.gather(tf.math.unsorted_segment_max(moved, run, runs) > 0, run)
+    low = tf.gather(tf.math.unsorted_segment_min(chars.starts, run, runs), run)
+    high = tf.gather(tf.math.unsorted_segment_max(chars.ends, run, runs), run)
+    ordered = chars.at(order)
+    ordered = ordered._replace(
+        starts=tf.where(changed, low, ordered.starts), ends=tf.where(changed, high, ordered.ends)
+    )
+    return ordered, tf.gather(cjk, order)

@@ -1,0 +1,188 @@
+"""The preprocessor: strings in, the encoder's inputs out, as published on TF Hub.
+
+The interface is that of `bert_en_uncased_preprocess/3` (tensorflow.org/hub/common_saved_model_apis/
+text): the object itself, `.tokenize`, `.tokenize_with_offsets` and `.bert_pack_inputs` are called,
+and `.tokenize.get_special_tokens_dict()` tells ids. What differs is the tokenizer, which here
+is the 2018 one on every string, and truncation, which is the original's: the longer part loses
+its last token until both fit, the second one on equal lengths.
+
+Shapes: B examples, T `seq_length`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tensorflow as tf
+
+from bert_tf.inputs.features import SPECIALS_PAIR, SPECIALS_SINGLE
+from bert_tf.tokenization import load_vocab, require_tokens
+from saved_models.graph_tokenizer import GraphTokenizer
+
+Packed = dict[str, tf.Tensor]
+
+_TEXTS = tf.TensorSpec([None], tf.string, name="sentences")
+_PADDING, _START, _END, _MASK = "[PAD]", "[CLS]", "[SEP]", "[MASK]"
+
+
+class SpecialTokens(tf.Module):
+    """Callable without arguments: names to ids, int32 scalars, as published."""
+
+    def __init__(self, vocab_file: str | Path) -> None:
+        super().__init__(name="get_special_tokens_dict")
+        vocab = load_vocab(vocab_file)
+        require_tokens(vocab, [_PADDING, _START, _END, _MASK], vocab_file)
+        self.ids = {
+            "padding_id": vocab[_PADDING],
+            "start_of_sequence_id": vocab[_START],
+            "end_of_segment_id": vocab[_END],
+            "mask_id": vocab[_MASK],
+            "vocab_size": max(vocab.values()) + 1,
+        }
+
+    @tf.function(input_signature=[])
+    def __call__(self) -> dict[str, tf.Tensor]:
+        """The ids."""
+        return {name: tf.constant(value, tf.int32) for name, value in self.ids.items()}
+
+
+class Tokenize(tf.Module):
+    """Callable: string [B] -> int32 ragged [B, words, pieces]."""
+
+    def __init__(self, tokenizer: GraphTokenizer, special_tokens: SpecialTokens) -> None:
+        super().__init__(name="tokenize")
+        self.get_special_tokens_dict = special_tokens
+        self._tokenizer = tokenizer
+
+    @tf.function(input_signature=[_TEXTS])
+    def __call__(self, sentences: tf.Tensor) -> tf.RaggedTensor:
+        """Ids of the pieces of the words."""
+        return self._tokenizer.tokenize(sentences)
+
+
+class TokenizeWithOffsets(tf.Module):
+    """Callable: string [B] -> ids, first bytes and ends in bytes, ragged [B, words, pieces].
+
+    Ids are int32, bytes int64, as published.
+    """
+
+    def __init__(self, tokenizer: GraphTokenizer, special_tokens: SpecialTokens) -> None:
+        super().__init__(name="tokenize_with_offsets")
+        self.get_special_tokens_dict = special_tokens
+        self._tokenizer = tokenizer
+
+    @tf.function(input_signature=[_TEXTS])
+    def __call__(self, sentences: tf.Tensor) -> list[tf.RaggedTensor]:
+        """Ids, and where in the bytes of each sentence they start and end."""
+        return list(self._tokenizer.tokenize_with_offsets(sentences))
+
+
+class BertPackInputs(tf.Module):
+    """Callable: one or two token lists -> `input_word_ids`, `input_mask`, `input_type_ids`.
+
+    Call: a list of int32 ragged [B, tokens] or [B, words, pieces] each, and `seq_length`
+    (a number or a scalar tensor) -> int32 [B, T] each.
+
+    Args:
+      special_tokens: ids of [CLS], [SEP] and padding.
+      seq_length: T where a call names none.
+    """
+
+    def __init__(self, special_tokens: SpecialTokens, seq_length: int) -> None:
+        super().__init__(name="bert_pack_inputs")
+        ids = special_tokens.ids
+
+        @tf.function(autograph=False)
+        def call(inputs: list[tf.RaggedTensor], seq_length: tf.Tensor = seq_length) -> Packed:
+            return pack_inputs(
+                inputs,
+                tf.cast(seq_length, tf.int32),
+                start=ids["start_of_sequence_id"],
+                end=ids["end_of_segment_id"],
+                padding=ids["padding_id"],
+            )
+
+        # An attribute, not a method: only so can the default be a number of this object.
+        self.__call__ = call
+        length = tf.TensorSpec([], tf.int32)
+        for rank in (2, 3):  # the calls that a SavedModel will answer
+            for parts in (1, 2):
+                spec = [tf.RaggedTensorSpec([None] * rank, tf.int32) for _ in range(parts)]
+                call.get_concrete_function(spec, seq_length=length)
+                call.get_concrete_function(spec)
+
+
+def pack_inputs(
+    inputs: list[tf.RaggedTensor], seq_length: tf.Tensor, *, start: int, end: int, padding: int
+) -> Packed:
+    """`bert_tf.inputs.features.pack` for a batch, in a graph; see `BertPackInputs`."""
+    parts = [part if part.ragged_rank == 1 else part.merge_dims(1, 2) for part in inputs]
+    lengths = [tf.cast(part.row_lengths(), tf.int32) for part in parts]
+    if len(parts) == 1:
+        kept = [tf.minimum(lengths[0], seq_length - SPECIALS_SINGLE)]
+    else:
+        room = seq_length - SPECIALS_PAIR
+        first = tf.minimum(lengths[0], tf.maximum(room - lengths[1], (room + 1) // 2))
+        kept = [first, tf.minimum(lengths[1], room - first)]
+    column = tf.ones_like(lengths[0])[:, None]  # [B, 1]
+    pieces, types = [start * column], [0 * column]
+    for number, (part, keep) in enumerate(zip(parts, kept, strict=True)):
+        head = _heads(part, keep)
+        pieces += [head, end * column]
+        types += [head * 0 + number, number * column]
+    ids, type_ids = tf.concat(pieces, axis=1), tf.concat(types, axis=1)
+    return {
+        "input_word_ids": _padded(ids, padding, seq_length),
+        "input_mask": _padded(tf.ones_like(ids), 0, seq_length),
+        "input_type_ids": _padded(type_ids, 0, seq_length),
+    }
+
+
+def _padded(values: tf.RaggedTensor, padding: int, seq_length: tf.Tensor) -> tf.Tensor:
+    """[B, T], its static shape as far as it is known."""
+    dense = values.to_tensor(padding, shape=tf.stack([-1, seq_length]))
+    return tf.ensure_shape(dense, [None, tf.get_static_value(seq_length)])
+
+
+def _heads(part: tf.RaggedTensor, keep: tf.Tensor) -> tf.RaggedTensor:
+    """The first `keep` [B] tokens of each row."""
+    rows = tf.cast(part.value_rowids(), tf.int32)
+    place = tf.range(tf.size(rows)) - tf.gather(tf.cast(part.row_starts(), tf.int32), rows)
+    values = tf.boolean_mask(part.values, place < tf.gather(keep, rows))
+    return tf.RaggedTensor.from_row_lengths(values, tf.cast(keep, tf.int64), validate=False)
+
+
+class Preprocessor(tf.Module):
+    """Callable: string [B] -> the encoder's inputs; see the module for what else it has.
+
+    Args:
+      vocab_file: one token a line; kept as an asset, `.vocab_file`.
+      do_lower_case: whether text is lower-cased; kept as a variable, `.do_lower_case`.
+      seq_length: T.
+
+    Raises:
+      ValueError: `seq_length` has no room for text.
+      MissingTokenError: a special token is not in the vocabulary.
+    """
+
+    def __init__(
+        self, vocab_file: str | Path, do_lower_case: bool = True, seq_length: int = 128
+    ) -> None:
+        super().__init__(name="preprocessor")
+        if seq_length <= SPECIALS_PAIR:
+            raise ValueError(
+                f"--max_seq_length must be above {SPECIALS_PAIR} (three special tokens stand in "
+                f"a pair); got {seq_length}."
+            )
+        special_tokens = SpecialTokens(vocab_file)
+        self._tokenizer = GraphTokenizer(vocab_file, do_lower_case)
+        self.vocab_file = tf.saved_model.Asset(str(vocab_file))
+        self.do_lower_case = tf.Variable(do_lower_case, trainable=False)
+        self.tokenize = Tokenize(self._tokenizer, special_tokens)
+        self.tokenize_with_offsets = TokenizeWithOffsets(self._tokenizer, special_tokens)
+        self.bert_pack_inputs = BertPackInputs(special_tokens, seq_length)
+
+    @tf.function(input_signature=[_TEXTS])
+    def __call__(self, sentences: tf.Tensor) -> Packed:
+        """Single sentences, packed to the length of the export."""
+        return self.bert_pack_inputs.__call__([self._tokenizer.tokenize(sentences)])

@@ -1,0 +1,58 @@
+"""Loads a SavedModel as a stranger would, and compares what it answers with what it should.
+
+    python saved_models/verify.py EXPORT_DIR CASES.json
+
+A file for a fresh process: it imports TensorFlow and tensorflow-text only, as a server or a user
+without this project does. `export` runs it before an export gets its name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_text  # noqa: F401 - registers the ops of the tokenizer
+
+
+def answer(model: Any, call: str, texts: list[str]) -> Any:
+    """What `model` or its part `call` says to texts: nested lists, by name if it names them."""
+    part = getattr(model, call) if call else model
+    outputs = part(tf.constant(texts, tf.string))
+    if isinstance(outputs, dict):
+        return {name: _listed(value) for name, value in outputs.items()}
+    if isinstance(outputs, list):
+        return [_listed(value) for value in outputs]
+    return _listed(outputs)
+
+
+def _listed(value: Any) -> Any:
+    return value.to_list() if isinstance(value, tf.RaggedTensor) else np.asarray(value).tolist()
+
+
+def main() -> None:
+    """Compares every case; exit status 1 at the first that differs."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("export_dir")
+    parser.add_argument("cases", help="JSON list of {call, texts, expected}")
+    options = parser.parse_args()
+    model = tf.saved_model.load(options.export_dir)
+    with open(options.cases, encoding="utf-8") as file:
+        cases = json.load(file)
+    for case in cases:
+        found = answer(model, case["call"], case["texts"])
+        if found != case["expected"]:
+            sys.exit(
+                f"{options.export_dir}: .{case['call']}({case['texts']!r:.200}) gives "
+                f"{found!r:.400}, but should give {case['expected']!r:.400}"
+            )
+    print(f"{options.export_dir}: {len(cases)} calls answer as they should")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
