@@ -47,6 +47,7 @@ def define_flags() -> None:
     absl_flags.DEFINE_enum("export_type", None, ["preprocessor"], "What to write.", required=True)
     absl_flags.DEFINE_string("export_dir", None, "Folder to write; it must be new.", required=True)
     absl_flags.DEFINE_integer("max_seq_length", 128, "Tokens of an input, [CLS] and [SEP] too.")
+    flags.define_model()  # a Hugging Face folder brings its vocabulary
     flags.define_vocabulary()
 
 

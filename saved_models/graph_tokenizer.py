@@ -21,6 +21,7 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 
 from bert_tf.tokenization import MAX_INPUT_CHARS_PER_WORD, UNK_TOKEN, load_vocab, require_tokens
+from bert_tf.unicode_rules import is_cjk, is_dropped, is_punctuation
 from saved_models.character_table import (
     CAPITAL_SIGMA,
     CASED,
@@ -284,15 +285,25 @@ class _CharPlaces:
 def _tokens_by_id(vocab: dict[str, int]) -> list[str]:
     """A different token for every id, as tensorflow-text wants them.
 
-    A line that no text can give (empty, longer than any word, or a token that stands again below:
-    the released Chinese vocabulary has such) becomes one with a control character in it, which no
-    word has.
+    Lines that no text can give become tokens with a control character in them, which no word has:
+    empty lines, tokens that stand again below (the released Chinese vocabulary has both), and all
+    that rules 1 to 5 would have taken apart. FastBertTokenizer would trip over some of them: with
+    "ab c" in the vocabulary it does not find "a" and "##b" in "ab".
     """
     tokens = [f"\x01{index}" for index in range(max(vocab.values()) + 1)]
     for token, index in vocab.items():
-        if 0 < len(token.removeprefix("##")) <= MAX_INPUT_CHARS_PER_WORD:
+        if token == UNK_TOKEN or _may_come_up(token.removeprefix("##")):
             tokens[index] = token
     return tokens
+
+
+def _may_come_up(piece: str) -> bool:
+    """Whether some text has `piece` in one of its words, folding left aside."""
+    if len(piece) == 1:
+        return True
+    return 0 < len(piece) <= MAX_INPUT_CHARS_PER_WORD and not any(
+        char.isspace() or is_dropped(char) or is_punctuation(char) or is_cjk(char) for char in piece
+    )
 
 
 def _decode(lines: tf.Tensor) -> _Chars:

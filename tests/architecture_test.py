@@ -65,6 +65,8 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "data_prep": ("bert_tf.files", "bert_tf.tokenization", "bert_tf.inputs"),
     "saved_models": (
         *LEVEL_0,
+        "bert_tf.files",
+        "bert_tf.unicode_rules",  # the graph's tokenizer is made from the same rules
         "bert_tf.flags",
         "bert_tf.modeling",
         "bert_tf.inputs",
