@@ -242,8 +242,8 @@ def outcome(
     """A line with what is right and what was predicted, each with its probability."""
     return join(
         [
-            tag(Markup("right: {} {}").format(gold, percent(gold_share)), "gold"),
-            tag(Markup("predicted: {} {}").format(said, percent(said_share)), "said"),
+            tag(Markup("right: {} ({})").format(gold, percent(gold_share)), "gold"),
+            tag(Markup("predicted: {} ({})").format(said, percent(said_share)), "said"),
             Markup(' <span class="note">{}</span>').format(label(identifier)),
         ]
     )

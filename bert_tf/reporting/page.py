@@ -130,7 +130,7 @@ def _scores(scores: Mapping[str, float]) -> Markup:
         Markup("<li{}><b>{}</b><span>{}</span></li>").format(
             Markup("") if number else Markup(' class="chief"'),
             number_text(value),
-            quoted(name.removeprefix("eval_").replace("_", " ")),
+            quoted(name),
         )
         for number, (name, value) in enumerate(scores.items())
     )
