@@ -1,7 +1,7 @@
 """Entities of sentences: scores and confusion of kinds, sentences with right and predicted ones."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -163,22 +163,21 @@ def _words(
     sentence: Tagged, entities: frozenset[Entity], part: range, hues: Mapping[str, int]
 ) -> Iterator[Markup]:
     """Words and, around those of an entity, a box with its kind."""
-    at: Callable[[int], Entity | None] = {
-        first: (kind, first, last) for kind, first, last in entities
-    }.get
+    starts = {max(entity[1], part.start): entity for entity in entities if entity[2] > part.start}
     place = part.start
     while place < part.stop:
-        entity = at(place)
+        entity = starts.get(place)
         if entity is None:
             yield _word(sentence.words[place])
             place += 1
             continue
-        kind, first, last = entity
-        inside = Markup(" ").join(
-            _word(word) for word in sentence.words[first : min(last, part.stop)]
-        )
+        kind, _, last = entity
+        inside = sentence.words[place : min(last, part.stop)]
         yield Markup('<span class="entity{}" style="--hue:{}">{}<small>{}</small></span>').format(
-            " wrong" if entity in sentence.wrong else "", hues[kind], inside, label(kind)
+            " wrong" if entity in sentence.wrong else "",
+            hues[kind],
+            Markup(" ").join(_word(word) for word in inside),
+            label(kind),
         )
         place = last
 

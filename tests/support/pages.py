@@ -39,7 +39,7 @@ class Page(HTMLParser):
             self._rows.append([])
         elif tag in ("td", "th"):
             self._rows[-1].append("")
-        elif tag == "li" and self._within("ol"):
+        elif tag == "li" and self._open[-2][0] == "ol":
             self.items.append("")
         elif tag == "section":
             self.texts[values["id"]] = ""
@@ -125,5 +125,6 @@ def assert_sound(html: str) -> Page:
 
 def rows_of(page: Page, caption: str) -> dict[str, list[str]]:
     """The rows of a table, by their first cell."""
-    (found,) = [rows for name, rows in page.tables.items() if name.startswith(caption)]
+    names = [name for name in page.tables if name == caption or name.startswith(f"{caption} ")]
+    found = page.tables[caption if caption in names else names[0]]
     return {row[0]: row[1:] for row in found[1:]}
