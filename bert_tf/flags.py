@@ -311,11 +311,11 @@ def finetuning_from_flags() -> FinetuningOptions:
         config=config_from_flags(),
         vocab_file=vocab_file_from_flags()[0],
         report=FLAGS.report,
-        command=_command_line(),
+        command=command_line(),
     )
 
 
-def _command_line() -> str:
+def command_line() -> str:
     """The command, as it can be typed again."""
     module = getattr(sys.modules["__main__"], "__spec__", None)
     start = ["python", "-m", module.name] if module else ["python", sys.argv[0]]

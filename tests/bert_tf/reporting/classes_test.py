@@ -16,7 +16,7 @@ from tests.support.pages import HOSTILE, RTL, rows_of
 LABELS = ("no", "yes", "perhaps")
 
 
-def made_up(count=300, labels=len(LABELS), seed=0):
+def made_up(count=300, labels=3, seed=0):
     draw = np.random.default_rng(seed)
     gold = draw.integers(0, labels, count)
     logits = draw.normal(size=[count, labels]) + 1.2 * np.eye(labels)[gold]
@@ -25,7 +25,9 @@ def made_up(count=300, labels=len(LABELS), seed=0):
 
 
 def shown(count):
-    return (Shown(f"id-{number}", [f"first {number}", f"second {number}"]) for number in range(count))
+    return (
+        Shown(f"id-{number}", [f"first {number}", f"second {number}"]) for number in range(count)
+    )
 
 
 def page(gold, shares, labels=LABELS, examples=None):
