@@ -72,6 +72,11 @@ class Answered:
     without_threshold: tuple[float, float] = (0.0, 0.0)
 
     @property
+    def kind(self) -> str:
+        """Whether there is an answer."""
+        return "has an answer" if self.gold else "has none"
+
+    @property
     def word(self) -> str:
         """The first question word, of English."""
         found = _WORD.search(self.question)
@@ -115,28 +120,30 @@ def sections(
     """
     made = []
     if threshold is not None:
-        kinds = {
-            name: [each for each in answered if bool(each.gold) == has]
-            for name, has in (("has an answer", True), ("has none", False))
-        }
-        body = grouped("question", {**kinds, "all": answered})
+        kinds = _grouped(answered, ("has an answer", "has none"), lambda each: each.kind)
+        body = scores_of({**kinds, "all": answered}, "question")
         made.append(Section("kinds", "With and without answer", body))
         made.append(Section("threshold", "Threshold", _threshold(answered, threshold)))
-    words = {
-        name: [each for each in answered if each.word == name] for name in (*QUESTION_WORDS, OTHER)
-    }
-    lengths = {
-        name: [each for each in answered if each.length == name]
-        for name in (*(name for _, name in _LENGTHS), _LONGER, _NONE)
-    }
+    words = _grouped(answered, (*QUESTION_WORDS, OTHER), lambda each: each.word)
     if len(words[OTHER]) < len(answered):  # Other languages have other words.
-        made.append(Section("words", "Question words", grouped("question word", words)))
-    made.append(Section("lengths", "Lengths of answers", grouped("words", lengths)))
+        made.append(Section("words", "Question words", scores_of(words, "question word")))
+    names = (*(name for _, name in _LENGTHS), _LONGER, _NONE)
+    lengths = _grouped(answered, names, lambda each: each.length)
+    made.append(Section("lengths", "Lengths of answers", scores_of(lengths, "words of the answer")))
     made.append(Section("mistakes", "Worst mistakes", _mistakes(answered, show, threshold)))
     return made
 
 
-def grouped(title: str, groups: Mapping[str, Sequence[Answered]]) -> Markup:
+def _grouped(
+    answered: Sequence[Answered], names: Sequence[str], name_of: Callable[[Answered], str]
+) -> dict[str, list[Answered]]:
+    groups: dict[str, list[Answered]] = {name: [] for name in names}
+    for each in answered:
+        groups[name_of(each)].append(each)
+    return groups
+
+
+def scores_of(groups: Mapping[str, Sequence[Answered]], title: str) -> Markup:
     """Exact match and F1 of groups of questions; empty groups are left out."""
     rows = [
         (

@@ -281,6 +281,8 @@ def mistakes(labels: Sequence[str], items: Sequence[tuple[int, int, Markup]], co
 def filter_form(target: str, selects: Mapping[str, tuple[str, Mapping[Any, str]]]) -> Markup:
     """Controls of page.js for the list with the id `target`: classes to choose, words to look for.
 
+    Where there is one class alone, there is nothing to choose.
+
     Args:
         target: The list; its items carry their classes as `data-NAME`.
         selects: Title to NAME, and to the names of the classes by their value.
@@ -297,6 +299,7 @@ def filter_form(target: str, selects: Mapping[str, tuple[str, Mapping[Any, str]]
             ),
         )
         for title, (name, options) in selects.items()
+        if len(options) > 1
     )
     return Markup(
         '<form class="filter" data-list="{}" hidden>{}<label>words<input type="search" '

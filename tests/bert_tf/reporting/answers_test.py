@@ -13,19 +13,11 @@ from tests.support.page_of import page_of
 from tests.support.pages import HOSTILE, RTL, rows_of
 
 CONTEXT = "The lighthouse was built in 1874, by the sea."
-BUILT = (19, 24)
 
 
 def span(text, context=CONTEXT):
     start = context.index(text)
     return start, start + len(text)
-
-
-def parts(context, gold, said):
-    """Kind and text of every piece of the highlighted context."""
-    made = highlighted(context, gold, said)
-    page = page_of([Section("x", "X", made)])
-    return str(made), page
 
 
 @pytest.mark.parametrize(
@@ -119,14 +111,14 @@ def test_scores_by_question_word_and_length():
     assert words["how many"] == ["0.0 %", "0.0 %", "1"]
     assert words["whom"] == ["100.0 %", "100.0 %", "1"]
     assert set(words) == {"when", "how many", "whom", "other"}
-    lengths = rows_of(made, "Scores by words")
+    lengths = rows_of(made, "Scores by words of the answer")
     assert {name: row[-1] for name, row in lengths.items()} == {"1": "3", "3": "1", "6 to 10": "1"}
 
 
 def test_other_languages_have_no_question_words():
     made = page([example("Wann wurde er gebaut?")])
     assert "words" not in made.texts
-    assert rows_of(made, "Scores by words")["1"][-1] == "1"
+    assert rows_of(made, "Scores by words of the answer")["1"][-1] == "1"
 
 
 def test_mistakes_come_with_their_contexts():
@@ -142,6 +134,7 @@ def test_mistakes_come_with_their_contexts():
     assert "null odds" not in made.texts["mistakes"]
     assert "3 questions without exact match" in made.texts["mistakes"]
     assert made.marks().count("gold") == 1 + 3  # one in the legend
+    assert "select" not in [tag for tag, _ in made.elements], "all are of one class"
 
 
 def version_2(count=200, seed=1):
