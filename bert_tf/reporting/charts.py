@@ -109,7 +109,9 @@ def reliability(name: str, about: str, confidence: Array, accuracy: Array, share
         centres = (np.arange(len(share)) + 0.5) / len(share)
         axes.bar(centres, share, width, color=_GRID, label="share of examples")
         axes.plot([0, 1], [0, 1], ":", color=_INK, linewidth=1.0, label="perfectly calibrated")
-        axes.plot(confidence, accuracy, "o-", color=_FIRST, markersize=4, label="accuracy")
+        axes.plot(
+            confidence, accuracy, "o-", color=_FIRST, markersize=4, label="accuracy", clip_on=False
+        )
         axes.set(xlim=(0, 1), ylim=(0, 1.02))
         axes.legend(fontsize=8, loc="upper left")
 
