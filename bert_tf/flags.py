@@ -6,6 +6,7 @@ Nothing is defined on import, so that several commands can be imported side by s
 
 # ruff: noqa: E402
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -146,6 +147,7 @@ def define_finetuning(max_seq_length: int = 128, pad_to_batch: bool = True) -> N
         pad_to_batch,
         "Pad sequences to their batch's longest, not to --max_seq_length.",
     )
+    flags.DEFINE_bool("report", False, "Write report.html, which shows what an evaluation found.")
 
 
 def define_runtime() -> None:
@@ -308,4 +310,13 @@ def finetuning_from_flags() -> FinetuningOptions:
         pad_to_batch=FLAGS.pad_to_batch,
         config=config_from_flags(),
         vocab_file=vocab_file_from_flags()[0],
+        report=FLAGS.report,
+        command=command_line(),
     )
+
+
+def command_line() -> str:
+    """The command, as it can be typed again."""
+    module = getattr(sys.modules["__main__"], "__spec__", None)
+    start = ["python", "-m", module.name] if module else ["python", sys.argv[0]]
+    return shlex.join([*start, *sys.argv[1:]])

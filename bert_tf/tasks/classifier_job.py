@@ -14,6 +14,8 @@ import numpy.typing as npt
 from bert_tf import files
 from bert_tf.config import BertConfig
 from bert_tf.inputs.examples import ExampleTable, cached, file_digest
+from bert_tf.reporting import classes, values
+from bert_tf.reporting.page import Findings
 from bert_tf.tasks import metrics
 from bert_tf.tasks.classification import SEQUENCES, ClassificationTask, Featurizer
 from bert_tf.tasks.glue import Example, GlueTask, find_task, read_split
@@ -234,6 +236,24 @@ class ClassifierJob:
         self, outputs: Outputs, scores: Mapping[str, float], directory: Path
     ) -> None:
         """Nothing beside `eval_results.txt`."""
+
+    def report(self, outputs: Outputs) -> Findings:
+        """Of classes or of numbers, whichever the labels are."""
+        table = self.evaluation_examples()
+        logits = self._of_examples(np.asarray(outputs["logits"]), table)
+        gold = self._of_examples(table.columns["label_ids"], table)
+        shown = (
+            classes.Shown(each.identifier, [text for text in (each.text_a, each.text_b) if text])
+            for each in self._examples("dev")
+        )
+        if self.data.labels:
+            shares, numbers = self._probabilities(logits), gold.astype(np.int64)
+            sections = classes.sections(self.data.labels, numbers, shares, shown)
+        else:
+            sections = values.sections(gold, logits[:, 0], shown)
+        what = "Classification" if self.data.labels else "Regression"
+        title = f"{what}: {self.data.name}"
+        return Findings(title, str(self.data.paths["dev"]), len(gold), sections)
 
     def prediction_examples(self) -> Iterator[ExampleTable]:
         """Chunks of the test split."""

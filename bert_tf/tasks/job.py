@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from bert_tf.inputs.examples import ExampleTable
+from bert_tf.reporting.page import Findings
 from bert_tf.tasks.task import PredictingTask
 
 # Outputs in the order of the examples: arrays [N, ...]; those with a value for every token are
@@ -48,8 +49,16 @@ class Job(Protocol):
     def prediction_examples(self) -> Iterator[ExampleTable]:
         """Examples to predict, in chunks; one is made while the one before it is computed."""
 
-    def write_predictions(self, outputs: Iterator[Outputs], directory: Path) -> None:
-        """Writes the predictions, from the outputs of each chunk in turn."""
+    def write_predictions(self, outputs: Iterator[Outputs], directory: Path) -> Outputs | None:
+        """Writes the predictions, from the outputs of each chunk in turn.
+
+        Returns:
+            What `score` and `report` take, where the predicted examples are those to evaluate on
+            and their answers are known.
+        """
+
+    def report(self, outputs: Outputs) -> Findings:
+        """What the page of `--report` shows, from the outputs of the evaluation examples."""
 
     def describe(self) -> dict[str, object]:
         """What `task.json` says beside the model: `task`, `labels`, `max_seq_length`, ..."""

@@ -5,12 +5,16 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bert_tf import files
 from bert_tf.config import BertConfig
 from bert_tf.inputs.examples import ExampleTable, cached, file_digest
+from bert_tf.reporting import choices
+from bert_tf.reporting.page import Findings
 from bert_tf.tasks.job import Outputs
 from bert_tf.tasks.multiple_choice import (
     SEQUENCES,
@@ -129,6 +133,17 @@ class MultipleChoiceJob:
     ) -> None:
         """Nothing beside `eval_results.txt`."""
 
+    def report(self, outputs: Outputs) -> Findings:
+        """By the places of the choices, and the worst mistakes."""
+        gold = self.evaluation_examples().columns["label_ids"].astype(np.int64)
+        shown = (
+            choices.ShownQuestion(each.identifier, each.context, each.choices)
+            for each in self._examples("dev")
+        )
+        shares = probabilities(np.asarray(outputs["logits"]))
+        sections = choices.sections(gold, shares, shown)
+        return Findings("Multiple choice", str(self.paths["dev"]), len(gold), sections)
+
     def prediction_examples(self) -> Iterator[ExampleTable]:
         """Chunks of the file to predict."""
         examples = self._examples("test")
@@ -147,9 +162,7 @@ class MultipleChoiceJob:
             files.writing(directory / "predictions.jsonl") as lines,
         ):
             for each in outputs:
-                logits = np.asarray(each["logits"])
-                powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-                shares = powers / powers.sum(axis=1, keepdims=True)
+                shares = probabilities(np.asarray(each["logits"]))
                 for example, row in zip(self._chunks.pop(0), shares, strict=True):
                     results.write("\t".join(str(value) for value in row) + "\n")
                     best = int(np.argmax(row))
@@ -162,3 +175,9 @@ class MultipleChoiceJob:
                     lines.write(json.dumps(said, ensure_ascii=False) + "\n")
                     count += 1
         self.say(f"Predicted {count} questions: {directory / 'predictions.jsonl'}")
+
+
+def probabilities(logits: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Softmax of the choices' logits [N, C]."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))

@@ -10,6 +10,8 @@ from seqeval.metrics import classification_report
 from bert_tf import files
 from bert_tf.config import BertConfig
 from bert_tf.inputs.examples import ExampleTable, cached, file_digest
+from bert_tf.reporting import entities as entity_pages
+from bert_tf.reporting.page import Findings
 from bert_tf.tasks.job import Outputs
 from bert_tf.tasks.ner import SEQUENCES, NerFeaturizer, NerTask, TaggedWord, schema
 from bert_tf.tasks.ner_data import (
@@ -150,6 +152,16 @@ class NerJob:
             "dev", self._predicted("dev", outputs), directory / "eval_predictions.txt"
         )
 
+    def report(self, outputs: Outputs) -> Findings:
+        """Of the kinds, and sentences with their right and predicted entities."""
+        sentences = [sentence for document in self._read("dev") for sentence in document]
+        tagged = [
+            entity_pages.Tagged(sentence.words, _entities(sentence.tags or ()), _entities(said))
+            for sentence, said in zip(sentences, self._predicted("dev", outputs), strict=True)
+        ]
+        sections = entity_pages.sections(tagged)
+        return Findings("Named entities", str(self.paths["dev"]), len(tagged), sections)
+
     def prediction_examples(self) -> Iterator[ExampleTable]:
         """All windows at once: sentences may share them."""
         yield self._made("test")[1]
@@ -191,6 +203,10 @@ class NerJob:
                     for word, wanted, said in zip(sentence.words, gold, next(rows), strict=True):
                         file.write(" ".join(filter(None, (word, wanted, said))) + "\n")
                     file.write("\n")
+
+
+def _entities(tags: Sequence[str]) -> frozenset[entity_pages.Entity]:
+    return frozenset((each.kind, each.first, each.last) for each in entities_of(tags))
 
 
 def entity_scores(gold: list[list[str]], predicted: list[list[str]]) -> dict[str, float]:

@@ -42,6 +42,7 @@ class Question:
     answer: str = ""
     first_word: int = NO_POSITION
     last_word: int = NO_POSITION
+    answer_starts: tuple[int, ...] = ()  # of `answers` in the context, -1 where it is not said
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,8 @@ def _question(
         raise TextFileError(f'{where}: "answers" must be a list, but is {answers!r}.')
     texts = tuple(str(_get(answer, "text", where)) for answer in answers)
     if not training or impossible:
-        return Question(identifier, text, paragraph, texts, impossible)
+        starts = tuple(_start(answer) for answer in answers)
+        return Question(identifier, text, paragraph, texts, impossible, answer_starts=starts)
     if len(answers) != 1:
         hint = " Give --version_2_with_negative, if questions may have none." * (not answers)
         raise TextFileError(
@@ -150,6 +152,11 @@ def _question(
             f"{len(answers)}.{hint}"
         )
     return _located(where, paragraph, identifier, text, answers[0])
+
+
+def _start(answer: Any) -> int:
+    start = answer.get("answer_start")
+    return start if isinstance(start, int) else NO_POSITION
 
 
 def _located(

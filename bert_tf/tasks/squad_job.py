@@ -11,7 +11,9 @@ from typing import Any
 from bert_tf import files
 from bert_tf.config import BertConfig
 from bert_tf.inputs.examples import ExampleTable, cached, file_digest
-from bert_tf.tasks import squad_scores
+from bert_tf.reporting import answers as answer_pages
+from bert_tf.reporting.page import Findings
+from bert_tf.tasks import squad_report, squad_scores
 from bert_tf.tasks.job import Outputs
 from bert_tf.tasks.squad import SquadTask
 from bert_tf.tasks.squad_answers import Answer, AnswerFinder
@@ -181,12 +183,7 @@ class SquadJob:
     def score(self, outputs: Outputs) -> dict[str, float]:
         """The official scores; of v2.0 the best thresholds, too."""
         answers = self.answers(outputs)
-        # Version 1.1 scores what has an answer; in 2.0, having none is one.
-        gold = {
-            question.identifier: question.answers
-            for question in self._file().questions
-            if question.answers or self.options.version_2
-        }
+        gold = {question.identifier: question.answers for question in self._scored()}
         predictions = {name: self._chosen(answer) for name, answer in answers.items()}
         if not self.options.version_2:
             return squad_scores.version_1(gold, predictions)
@@ -196,6 +193,11 @@ class SquadJob:
             **squad_scores.version_2(gold, predictions),
             **squad_scores.best_thresholds(gold, texts, odds),
         }
+
+    def _scored(self) -> list[Question]:
+        """Version 1.1 scores what has an answer; in 2.0, having none is one."""
+        everything = self.options.version_2
+        return [each for each in self._file().questions if each.answers or everything]
 
     def _chosen(self, answer: Answer) -> str:
         if not self.options.version_2:
@@ -210,20 +212,42 @@ class SquadJob:
         """The same files as a prediction."""
         self._write(outputs, directory)
 
+    def report(self, outputs: Outputs) -> Findings:
+        """Scores by kind of question, and the worst mistakes in their contexts."""
+        answers, questions = self.answers(outputs), self._scored()
+        version_2 = self.options.version_2
+        chosen = {name: self._chosen(answer) for name, answer in answers.items()}
+
+        def show(number: int) -> answer_pages.ShownAnswer:
+            question = questions[number]
+            row = self._row(question, answers[question.identifier])
+            return squad_report.shown(question, row["start"], row["end"])
+
+        sections = answer_pages.sections(
+            squad_report.answered(questions, answers, chosen, version_2),
+            show,
+            self.options.null_threshold if version_2 else None,
+        )
+        title = f"Question answering: SQuAD {'2.0' if version_2 else '1.1'}"
+        return Findings(title, str(self.options.predict_file), len(questions), sections)
+
     def prediction_examples(self) -> Iterator[ExampleTable]:
         """All windows at once: the windows of a question belong together."""
         yield self._predicted_table()
 
-    def write_predictions(self, outputs: Iterator[Outputs], directory: Path) -> None:
+    def write_predictions(self, outputs: Iterator[Outputs], directory: Path) -> Outputs | None:
         """`predictions.json`, `nbest_predictions.json`, `null_odds.json` as the original's."""
+        scored = None
         for each in outputs:
             self._write(each, directory)
             if self._file().has_answers:
+                scored = each
                 scores = self.score(each)
                 text = "".join(f"{name} = {value}\n" for name, value in sorted(scores.items()))
                 files.write_text(directory / "predict_results.txt", text)
                 self.say(text.rstrip())
         self.say(f"Predicted: {directory / 'predictions.json'}")
+        return scored
 
     def _write(self, outputs: Outputs, directory: Path) -> None:
         answers = self.answers(outputs)
@@ -250,7 +274,7 @@ class SquadJob:
                 row = self._row(question, answers[question.identifier])
                 lines.write(json.dumps(row, ensure_ascii=False) + "\n")
 
-    def _row(self, question: Question, answer: Answer) -> dict[str, object]:
+    def _row(self, question: Question, answer: Answer) -> dict[str, Any]:
         """A line of `predictions.jsonl`: the answer with its place in the context."""
         text = self._chosen(answer)
         entry = next((each for each in answer.nbest if each.text == text and each.span), None)

@@ -44,15 +44,27 @@ def _f1_of_version_1(gold: str, predicted: str) -> float:
 
 def version_1(gold: Gold, predictions: Predictions) -> dict[str, float]:
     """`exact_match` and `f1` in percent; a question without prediction scores nothing."""
-    totals = [0.0, 0.0]
-    for question, answers in gold.items():
-        if question in predictions:
-            said = predictions[question]
-            totals[0] += max(exact(answer, said) for answer in answers)
-            totals[1] += max(_f1_of_version_1(answer, said) for answer in answers)
+    each = of_questions(gold, predictions, version_2=False).values()
     return {
-        "exact_match": 100.0 * totals[0] / len(gold),
-        "f1": 100.0 * totals[1] / len(gold),
+        "exact_match": 100.0 * sum(scores[0] for scores in each) / len(gold),
+        "f1": 100.0 * sum(scores[1] for scores in each) / len(gold),
+    }
+
+
+def of_questions(
+    gold: Gold, predictions: Predictions, version_2: bool
+) -> dict[str, tuple[float, float]]:
+    """Exact match and F1, 0 to 1, of every question that has a prediction."""
+    if version_2:
+        exacts, f1s = (_of_each(gold, predictions, measure) for measure in (exact, f1))
+        return {question: (exacts[question], f1s[question]) for question in exacts}
+    return {
+        question: (
+            max(exact(answer, predictions[question]) for answer in answers),
+            max(_f1_of_version_1(answer, predictions[question]) for answer in answers),
+        )
+        for question, answers in gold.items()
+        if question in predictions
     }
 
 

@@ -23,14 +23,13 @@ from bert_tf.inputs.examples import ExampleTable
 from bert_tf.inputs.prefetch import prefetched
 from bert_tf.tasks.job import Job, Outputs
 from bert_tf.tasks.task import PredictingTask
-from bert_tf.training import loop, reports
+from bert_tf.training import loop, reports, run_page
 from bert_tf.training.evaluation import Predictor
 from bert_tf.training.options import FinetuningOptions
 from bert_tf.training.runtime import Runtime
 from bert_tf.training.state import State
 
 TASK_FILE, CONFIG_FILE, VOCAB_FILE = "task.json", "bert_config.json", "vocab.txt"
-EVALUATIONS_FILE = "evaluations.jsonl"
 SEEDS_FILE = "seeds.json"
 CONFIDENCE = 0.95
 
@@ -112,7 +111,7 @@ class Selection:
         self._job, self._predictor = job, predictor
         self._source, self._options = source, options
         state = predictor.state
-        self._path = state.options.output_dir / EVALUATIONS_FILE
+        self._path = state.options.output_dir / reports.EVALUATIONS_FILE
         done = int(state.step.numpy())
         # Rows after this step are of a run that was killed; they come again.
         self._rows = [row for row in reports.read_metrics(self._path) if row["step"] <= done]
@@ -147,6 +146,7 @@ class _Session:
         self.job, self.task, self.runtime, self.options = job, task, runtime, options
         self.directory = options.training.output_dir
         self._evaluated: TableSource | None = None
+        self._weights = ""
 
     def train(self) -> None:
         """Trains on all epochs; the state of the run is in the output directory."""
@@ -182,6 +182,7 @@ class _Session:
                 f"{', '.join(state.unloaded)}. Train with --do_train first, or give --output_dir "
                 "or --init_checkpoint a fine-tuned model."
             )
+        self._weights = start
         self._say(f"Computing {start}.")
         return state
 
@@ -200,6 +201,7 @@ class _Session:
             path = reports.write_eval_results(self.directory, results)
             self.job.write_evaluation(outputs, scores, self.directory)
             self._say(path.read_text(encoding="utf-8").rstrip())
+            self._report(outputs, scores)
         return scores
 
     def predict(self, state: State) -> None:
@@ -207,9 +209,16 @@ class _Session:
         self._check_divides()
         outputs = self._predicted(state)
         if self.runtime.is_chief:
-            self.job.write_predictions(outputs, self.directory)
+            scored = self.job.write_predictions(outputs, self.directory)
+            if scored is not None:
+                self._report(scored, self.job.score(scored))
         for _ in outputs:  # Whatever the writer left: workers must take every step together.
             pass
+
+    def _report(self, outputs: Outputs, scores: Mapping[str, float]) -> None:
+        if self.options.report:
+            page = run_page.write(self.job, outputs, scores, self._weights, self.options)
+            self._say(f"Report: {page}")
 
     def _predicted(self, state: State) -> Iterator[Outputs]:
         predictor = Predictor(self.task, state)

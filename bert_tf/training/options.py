@@ -116,6 +116,8 @@ class FinetuningOptions:
         pad_to_batch: Whether batches are only as long as their longest example.
         config: The model's sizes, to be kept beside its checkpoints.
         vocab_file: Its vocabulary, likewise.
+        report: Whether an evaluation is shown as a page.
+        command: The command line, for the page.
     """
 
     training: TrainingOptions
@@ -130,6 +132,8 @@ class FinetuningOptions:
     pad_to_batch: bool = True
     config: BertConfig | None = None
     vocab_file: Path | None = None
+    report: bool = False
+    command: str = ""
 
     def __post_init__(self) -> None:
         if not (self.do_train or self.do_eval or self.do_predict):

@@ -13,6 +13,7 @@ from bert_tf import files
 
 METRICS_FILE = "metrics.jsonl"
 CURVES_FILE = "curves.png"
+EVALUATIONS_FILE = "evaluations.jsonl"
 EVAL_RESULTS_FILE = "eval_results.txt"
 
 # Short names of metrics on the progress line, in this order; others are left to TensorBoard.

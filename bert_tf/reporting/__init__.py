@@ -1,0 +1,1 @@
+"""Pages that show what an evaluation found: plain data in, one HTML file out; knows no task."""
