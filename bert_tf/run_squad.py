@@ -23,11 +23,7 @@ from bert_tf.training import finetuning, reports, runtime
 
 def define_flags() -> None:
     """All flags of this command."""
-    flags.define_model()
-    flags.define_vocabulary()
-    flags.define_training()
     flags.define_finetuning(max_seq_length=384, pad_to_batch=False)
-    flags.define_runtime()
     absl_flags.DEFINE_string("train_file", None, "SQuAD file to train on, .json or .json.gz.")
     absl_flags.DEFINE_string("predict_file", None, "SQuAD file to predict and to evaluate on.")
     absl_flags.DEFINE_integer("doc_stride", 128, "Tokens from one window to the next.")

@@ -1,16 +1,15 @@
 """What run_ner does with its files."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from seqeval.metrics import classification_report
 
 from bert_tf import files
-from bert_tf.config import BertConfig
-from bert_tf.inputs.examples import ExampleTable, cached, file_digest
-from bert_tf.tasks.job import Outputs
+from bert_tf.inputs.examples import ExampleTable
+from bert_tf.tasks.job import Outputs, Setting, path_of
 from bert_tf.tasks.ner import SEQUENCES, NerFeaturizer, NerTask, TaggedWord, schema
 from bert_tf.tasks.ner_data import (
     OUTSIDE,
@@ -21,7 +20,6 @@ from bert_tf.tasks.ner_data import (
     read_plain,
 )
 from bert_tf.tasks.task import PredictingTask
-from bert_tf.tokenization import FullTokenizer
 
 PLAIN_SUFFIX = ".txt"
 
@@ -32,27 +30,19 @@ class NerJob:
 
     Attributes:
         paths: `train`, `dev` and `test` to files, those that are given.
-        config: The model's sizes.
-        tokenizer: Of its vocabulary.
-        vocab_file: The vocabulary, for the key of the cache.
-        directory: Where tokenized examples are kept.
-        max_seq_length: T.
+        setting: What every job is given.
         context: `document` or `sentence`.
         features: See `NerTask`.
         known_tags: Of a model trained before; None to learn them from the training file.
-        say: Tells the person at the terminal something.
+        tags_from: Where they are written, for messages.
     """
 
     paths: Mapping[str, Path]
-    config: BertConfig
-    tokenizer: FullTokenizer
-    vocab_file: Path
-    directory: Path
-    max_seq_length: int
+    setting: Setting
     context: str
     features: str | None = None
     known_tags: tuple[str, ...] | None = None
-    say: Callable[[str], None] = lambda _: None
+    tags_from: str = "the training file"
     _documents: dict[str, list[Document]] = field(default_factory=dict)
     _tables: dict[str, tuple[list[list[TaggedWord]], ExampleTable]] = field(default_factory=dict)
 
@@ -68,57 +58,61 @@ class NerJob:
             if "train" not in self.paths:
                 raise ValueError(
                     "The tags are learned from the training file, or read from the task.json of a "
-                    "model trained before in --output_dir, but there is neither."
+                    "model trained before in --output_dir or --init_checkpoint, or the id2label of "
+                    "a Hugging Face folder, but there is none of them."
                 )
             self.known_tags = learn_tags(self._read("train"))
         return self.known_tags
 
     def task(self, seed: int) -> PredictingTask:
         """The task."""
-        return NerTask(self.config, self.max_seq_length, len(self.tags), seed, self.features)
+        length = self.setting.max_seq_length
+        return NerTask(self.setting.config, length, len(self.tags), seed, self.features)
 
     def describe(self) -> dict[str, object]:
         """Task, tags, lengths."""
         return {
             "task": "ner",
             "labels": list(self.tags),
-            "max_seq_length": self.max_seq_length,
             "context": self.context,
             "features": self.features,
-            "do_lower_case": self.tokenizer.do_lower_case,
+            **self.setting.describe(),
         }
 
     def _read(self, split: str) -> list[Document]:
         if split not in self._documents:
-            path = self.paths.get(split)
-            if path is None:
-                flag = {"train": "train", "dev": "dev", "test": "predict"}[split]
-                raise ValueError(f"--{flag}_file must name the sentences, but is empty.")
+            path = path_of(self.paths, split, "sentences")
             if path.suffix == PLAIN_SUFFIX and split == "test":
                 self._documents[split] = read_plain(path)
             else:
                 self._documents[split] = read_columns(path, tagged=split != "test")
         return self._documents[split]
 
+    def _featurizer(self) -> NerFeaturizer:
+        setting = self.setting
+        return NerFeaturizer(
+            setting.tokenizer, setting.max_seq_length, self.tags, self.context, self.tags_from
+        )
+
     def _made(self, split: str) -> tuple[list[list[TaggedWord]], ExampleTable]:
         if split not in self._tables:
-            featurizer = NerFeaturizer(self.tokenizer, self.max_seq_length, self.tags, self.context)
+            featurizer = self._featurizer()
             self._tables[split] = featurizer.table(self._read(split))
             if said := featurizer.report():
-                self.say(said)
+                self.setting.say(said)
         return self._tables[split]
 
     def training_examples(self) -> ExampleTable:
         """Tokenized now, or read from `train.tf_record`."""
         self._read("train")  # A file that does not fit fails before anything is hashed.
-        key = {
-            "file": file_digest(self.paths["train"]),
-            "vocabulary": file_digest(self.vocab_file),
-            "task": self.describe(),
-        }
-        path = self.directory / "train.tf_record"
-        made = schema(self.max_seq_length)
-        return cached(path, made, SEQUENCES, key, lambda: self._made("train")[1])
+        return self.setting.cached(
+            "train.tf_record",
+            self.paths["train"],
+            schema(self.setting.max_seq_length),
+            SEQUENCES,
+            {"task": self.describe()},
+            lambda: self._made("train")[1],
+        )
 
     def epoch_size(self, table: ExampleTable) -> int:
         """All windows."""
@@ -179,7 +173,7 @@ class NerJob:
                         )
                     row = {"text": sentence.text, "words": sentence.words, "entities": entities}
                     lines.write(json.dumps(row, ensure_ascii=False) + "\n")
-        self.say(f"Predicted: {directory / 'predictions.jsonl'}")
+        self.setting.say(f"Predicted: {directory / 'predictions.jsonl'}")
 
     def _write_columns(self, split: str, tags: Sequence[Sequence[str]], path: Path) -> None:
         rows = iter(tags)

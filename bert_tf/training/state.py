@@ -24,6 +24,7 @@ from bert_tf.conversion import initialize, tf1
 from bert_tf.conversion.weight_map import named_variables
 from bert_tf.inputs.datasets import Source
 from bert_tf.optimization import Optimizer, Schedule, is_frozen, layer_rates
+from bert_tf.tasks.job import BEST_DIRECTORY
 from bert_tf.tasks.task import BuildsModel
 from bert_tf.training import reports
 from bert_tf.training.checkpoints import CheckpointStore
@@ -32,7 +33,6 @@ from bert_tf.training.options import TrainingOptions
 from bert_tf.training.runtime import Runtime
 
 PRIVATE = "bert_tf/"  # prefix of what other programs' checkpoints do not hold
-BEST_DIRECTORY = "best"  # of the output directory
 FINGERPRINT = f"{PRIVATE}run"
 # Of a model's config, what is no property of the function that it computes, or is said elsewhere.
 _NO_PART_OF_THE_MODEL = ("seed", "name", "dtype", "build_config")

@@ -224,7 +224,7 @@ MISTAKES = {
             "do_eval": True,
             "num_train_epochs": 4,
         },
-        "every tag must be one of the training file's, O, B-LOC, .* but 'B-ORG' is not",
+        "every tag must be one of those of the training file, O, B-LOC, .* but 'B-ORG' is not",
     ),
 }
 
