@@ -390,6 +390,12 @@ def write_folder(
         if head is not None and architecture in _WITH_LABELS:
             # Without names, `transformers` would build a head of two classes.
             labels = labels or [f"LABEL_{number}" for number in range(len(head))]
+            if len(labels) != len(head):
+                raise CheckpointError(
+                    f"There must be a label for each of the {len(head)} classes of the classifier, "
+                    f"but there are {len(labels)}: {', '.join(labels)}. Is the task.json that of "
+                    "another model?"
+                )
         content = _their_config(config, architecture, labels)
         write_text(partial / CONFIG, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
         if vocab_file is not None:

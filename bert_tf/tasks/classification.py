@@ -118,6 +118,7 @@ class ClassificationTask:
     """
 
     sum_names: tuple[str, ...] = ("loss_sum", "correct", "examples")
+    unread: tuple[str, ...] = ()
     token_outputs: tuple[str, ...] = ()
 
     def __init__(

@@ -189,6 +189,7 @@ class MultipleChoiceTask:
     """
 
     sum_names: tuple[str, ...] = ("loss_sum", "correct", "examples")
+    unread: tuple[str, ...] = ()
     token_outputs: tuple[str, ...] = ()
 
     def __init__(

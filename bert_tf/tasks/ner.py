@@ -23,7 +23,7 @@ from bert_tf.modeling.dropout import Dropout
 from bert_tf.modeling.task_heads import build_token_classifier
 from bert_tf.tasks.losses import accuracy, mean_cross_entropy
 from bert_tf.tasks.ner_data import Document, Sentence
-from bert_tf.tasks.task import Batch, Sums, encoder_inputs
+from bert_tf.tasks.task import POOLER, Batch, Sums, encoder_inputs
 from bert_tf.tokenization import FullTokenizer
 
 Tensor = Any
@@ -77,11 +77,13 @@ class NerFeaturizer:
         self._words: dict[str, list[int]] = {}
         self.long = self.units = 0
 
-    def table(self, documents: Sequence[Document]) -> tuple[list[list[TaggedWord]], ExampleTable]:
-        """The words that each window tags, and the windows."""
+    def table(
+        self, documents: Sequence[Document], first: int = 0
+    ) -> tuple[list[list[TaggedWord]], ExampleTable]:
+        """The words that each window tags, and the windows; sentences are counted from `first`."""
         columns: dict[str, list[Any]] = {name: [] for name in SEQUENCES}
         tagged: list[list[TaggedWord]] = []
-        number = 0  # of the sentence, over all documents
+        number = first  # of the sentence, over all documents
         for document in documents:
             units = [document] if self.context == DOCUMENT else [[each] for each in document]
             for unit in units:
@@ -186,6 +188,7 @@ class NerTask:
     """
 
     sum_names: tuple[str, ...] = ("loss_sum", "correct", "words")
+    unread: tuple[str, ...] = (POOLER,)
     token_outputs: tuple[str, ...] = ("tags",)
 
     def __init__(

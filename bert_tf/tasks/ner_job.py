@@ -1,7 +1,8 @@
 """What run_ner does with its files."""
 
+import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from bert_tf.tasks.ner import SEQUENCES, NerFeaturizer, NerTask, TaggedWord, sch
 from bert_tf.tasks.ner_data import (
     OUTSIDE,
     Document,
+    Entity,
+    Sentence,
     entities_of,
     learn_tags,
     read_columns,
@@ -22,6 +25,9 @@ from bert_tf.tasks.ner_data import (
 from bert_tf.tasks.task import PredictingTask
 
 PLAIN_SUFFIX = ".txt"
+CHUNK = 64  # documents that are predicted at once
+
+Words = list[list[TaggedWord]]  # that each window tags
 
 
 @dataclass
@@ -44,7 +50,8 @@ class NerJob:
     known_tags: tuple[str, ...] | None = None
     tags_from: str = "the training file"
     _documents: dict[str, list[Document]] = field(default_factory=dict)
-    _tables: dict[str, tuple[list[list[TaggedWord]], ExampleTable]] = field(default_factory=dict)
+    _tables: dict[str, tuple[Words, ExampleTable]] = field(default_factory=dict)
+    _words: list[Words] = field(default_factory=list)  # of the chunks to predict
 
     @property
     def metric(self) -> str:
@@ -94,13 +101,16 @@ class NerJob:
             setting.tokenizer, setting.max_seq_length, self.tags, self.context, self.tags_from
         )
 
-    def _made(self, split: str) -> tuple[list[list[TaggedWord]], ExampleTable]:
+    def _made(self, split: str) -> tuple[Words, ExampleTable]:
         if split not in self._tables:
             featurizer = self._featurizer()
             self._tables[split] = featurizer.table(self._read(split))
-            if said := featurizer.report():
-                self.setting.say(said)
+            self._report(featurizer)
         return self._tables[split]
+
+    def _report(self, featurizer: NerFeaturizer) -> None:
+        if said := featurizer.report():
+            self.setting.say(said)
 
     def training_examples(self) -> ExampleTable:
         """Tokenized now, or read from `train.tf_record`."""
@@ -122,57 +132,51 @@ class NerJob:
         """Windows of the development file."""
         return self._made("dev")[1]
 
-    def _predicted(self, split: str, outputs: Outputs) -> list[list[str]]:
-        """The tags of every sentence's words."""
+    def _predicted(self, split: str, parts: Iterable[tuple[Words, Outputs]]) -> list[list[str]]:
+        """The tags of every sentence's words, from the outputs of all windows, part by part."""
         sentences = [sentence for document in self._read(split) for sentence in document]
         tags = [[OUTSIDE] * len(sentence.words) for sentence in sentences]
-        for words, row in zip(self._made(split)[0], outputs["tags"], strict=True):
-            for word in words:
-                tags[word.sentence][word.word] = self.tags[int(row[word.place])]
+        for tagged, outputs in parts:
+            for words, row in zip(tagged, outputs["tags"], strict=True):
+                for word in words:
+                    tags[word.sentence][word.word] = self.tags[int(row[word.place])]
         return tags
+
+    def _evaluated(self, outputs: Outputs) -> list[list[str]]:
+        return self._predicted("dev", [(self._made("dev")[0], outputs)])
 
     def score(self, outputs: Outputs) -> dict[str, float]:
         """Precision, recall and F1 of entities, in all and of each kind, by seqeval."""
         gold = [list(s.tags or ()) for document in self._read("dev") for s in document]
-        return entity_scores(gold, self._predicted("dev", outputs))
+        return entity_scores(gold, self._evaluated(outputs))
 
     def write_evaluation(
         self, outputs: Outputs, scores: Mapping[str, float], directory: Path
     ) -> None:
         """`eval_predictions.txt`: the words with their tags and the predicted ones."""
-        self._write_columns(
-            "dev", self._predicted("dev", outputs), directory / "eval_predictions.txt"
-        )
+        self._write_columns("dev", self._evaluated(outputs), directory / "eval_predictions.txt")
 
     def prediction_examples(self) -> Iterator[ExampleTable]:
-        """All windows at once: sentences may share them."""
-        yield self._made("test")[1]
+        """Windows of some documents at a time: the sentences of a document may share them."""
+        featurizer, first = self._featurizer(), 0
+        documents = iter(self._read("test"))
+        while part := list(itertools.islice(documents, CHUNK)):
+            tagged, table = featurizer.table(part, first)
+            first += sum(map(len, part))
+            self._words.append(tagged)
+            yield table
+        self._report(featurizer)
 
     def write_predictions(self, outputs: Iterator[Outputs], directory: Path) -> None:
         """`predictions.txt` in columns, and `predictions.jsonl` with the entities' offsets."""
-        for each in outputs:
-            tags = self._predicted("test", each)
-            self._write_columns("test", tags, directory / "predictions.txt")
-            with files.writing(directory / "predictions.jsonl") as lines:
-                sentences = (s for document in self._read("test") for s in document)
-                for sentence, own in zip(sentences, tags, strict=True):
-                    entities = []
-                    for entity in entities_of(own):
-                        last = entity.last - 1
-                        start = sentence.starts[entity.first]
-                        end = sentence.starts[last] + len(sentence.words[last])
-                        entities.append(
-                            {
-                                "type": entity.kind,
-                                "text": sentence.text[start:end],
-                                "start": start,
-                                "end": end,
-                                "first_word": entity.first,
-                                "end_word": entity.last,
-                            }
-                        )
-                    row = {"text": sentence.text, "words": sentence.words, "entities": entities}
-                    lines.write(json.dumps(row, ensure_ascii=False) + "\n")
+        tags = self._predicted("test", ((self._words.pop(0), each) for each in outputs))
+        self._write_columns("test", tags, directory / "predictions.txt")
+        with files.writing(directory / "predictions.jsonl") as lines:
+            sentences = (s for document in self._read("test") for s in document)
+            for sentence, own in zip(sentences, tags, strict=True):
+                entities = [_entity_row(sentence, entity) for entity in entities_of(own)]
+                row = {"text": sentence.text, "words": sentence.words, "entities": entities}
+                lines.write(json.dumps(row, ensure_ascii=False) + "\n")
         self.setting.say(f"Predicted: {directory / 'predictions.jsonl'}")
 
     def _write_columns(self, split: str, tags: Sequence[Sequence[str]], path: Path) -> None:
@@ -185,6 +189,20 @@ class NerJob:
                     for word, wanted, said in zip(sentence.words, gold, next(rows), strict=True):
                         file.write(" ".join(filter(None, (word, wanted, said))) + "\n")
                     file.write("\n")
+
+
+def _entity_row(sentence: Sentence, entity: Entity) -> dict[str, object]:
+    """An entity with its place in the sentence's text."""
+    last = entity.last - 1
+    start, end = sentence.starts[entity.first], sentence.starts[last] + len(sentence.words[last])
+    return {
+        "type": entity.kind,
+        "text": sentence.text[start:end],
+        "start": start,
+        "end": end,
+        "first_word": entity.first,
+        "end_word": entity.last,
+    }
 
 
 def entity_scores(gold: list[list[str]], predicted: list[list[str]]) -> dict[str, float]:

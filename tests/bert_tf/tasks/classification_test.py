@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from bert_tf.tasks.classification import Featurizer
 from bert_tf.tasks.glue import GLUE, Example, find_task, read_split
@@ -199,6 +200,113 @@ def test_the_diagnostic_set_is_predicted_by_a_model_of_mnli(tmp_path):
     assert head == "index\tprediction"
     assert [row.split("\t")[0] for row in rows] == ["0", "1"]
     assert {row.split("\t")[1] for row in rows} <= {"contradiction", "entailment", "neutral"}
+
+
+def as_hugging_face(folder, target="hf"):
+    commands.run(
+        "convert_checkpoint",
+        input=folder / "out",
+        output=folder / target,
+        output_format="huggingface",
+        bert_config_file=small.CONFIG,
+        vocab_file=small.VOCAB,
+    )
+    return folder / target
+
+
+def probabilities(path):
+    rows = map(json.loads, path.read_text().splitlines())
+    return [row["probabilities"] for row in rows]
+
+
+def assert_close(left, right):
+    assert len(left) == len(right) > 0
+    for ours, theirs in zip(left, right, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-6)
+
+
+def turned(folder, order):
+    """The folder with its classes in another order, in the config and in the head."""
+    config = json.loads((folder / "config.json").read_text())
+    names = [config["id2label"][str(number)] for number in order]
+    config["id2label"] = {str(number): name for number, name in enumerate(names)}
+    (folder / "config.json").write_text(json.dumps(config))
+    tensors = load_file(folder / "model.safetensors")
+    for name in ("classifier.weight", "classifier.bias"):
+        tensors[name] = np.ascontiguousarray(tensors[name][order])
+    save_file(tensors, folder / "model.safetensors")
+    return tuple(names)
+
+
+def test_labels_of_a_hugging_face_folder_and_back(tmp_path):
+    path = table(tmp_path)
+    run(tmp_path, train_file=path, do_train=True, num_train_epochs=3)
+    folder = as_hugging_face(tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    assert config["id2label"] == {"0": "bad", "1": "good"}
+    assert config["label2id"] == {"bad": 0, "good": 1}
+    model = {"predict_file": path, "dev_file": path, "do_predict": True, "do_eval": True}
+    run(tmp_path, **model)
+    assert turned(folder, [1, 0]) == ("good", "bad")
+    theirs = {"init_checkpoint": folder, "bert_config_file": None, "vocab_file": None}
+    run(tmp_path, **model, **theirs, output_dir=tmp_path / "theirs")
+    name = "predictions.jsonl"
+    assert_close(probabilities(tmp_path / "out" / name), probabilities(tmp_path / "theirs" / name))
+    ours, same = results_of(tmp_path / "out"), results_of(tmp_path / "theirs")
+    assert float(ours["eval_loss"]) == pytest.approx(float(same["eval_loss"]), abs=1e-6)
+
+    # Trained further on the same classes, the head keeps its order.
+    again = {"train_file": path, "do_train": True, "num_train_epochs": 1, "learning_rate": 1e-12}
+    run(tmp_path, **again, **model, **theirs, output_dir=tmp_path / "more")
+    assert_close(probabilities(tmp_path / "out" / name), probabilities(tmp_path / "more" / name))
+    assert json.loads((tmp_path / "more/task.json").read_text())["labels"] == ["good", "bad"]
+
+    other = table(tmp_path, "other.csv", "text,stars\nsea,fair\n")
+    with pytest.raises(ValueError, match=r"one of good, bad, but is 'fair'. .* id2label in .*hf"):
+        run(tmp_path, **theirs, dev_file=other, do_eval=True, output_dir=tmp_path / "o")
+
+
+def test_labels_of_published_tasks_follow_the_model(tmp_path):
+    data = mnli(tmp_path / "mnli")
+    common = {"data_dir": data, "text_a": None, "label": None, "task_name": "mnli"}
+    run(tmp_path, do_train=True, num_train_epochs=1, **common)
+    folder = as_hugging_face(tmp_path)
+    model = {**common, "do_eval": True, "do_predict": True}
+    run(tmp_path, **model)
+    turned(folder, [1, 2, 0])
+    config = json.loads((folder / "config.json").read_text())
+    config["id2label"] = {number: name.upper() for number, name in config["id2label"].items()}
+    (folder / "config.json").write_text(json.dumps(config))
+    theirs = {"init_checkpoint": folder, "output_dir": tmp_path / "theirs"}
+    run(tmp_path, **model, **theirs)
+    assert float(results_of(tmp_path / "out")["eval_accuracy_mismatched"]) == pytest.approx(
+        float(results_of(tmp_path / "theirs")["eval_accuracy_mismatched"])
+    )
+    assert (tmp_path / "theirs/MNLI-m.tsv").read_text() == (tmp_path / "out/MNLI-m.tsv").read_text()
+
+    config["id2label"] = {"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"}  # no names: our order
+    (folder / "config.json").write_text(json.dumps(config))
+    run(tmp_path, **model, init_checkpoint=folder, output_dir=tmp_path / "nameless")
+    config["id2label"] = {"0": "happy", "1": "sad", "2": "angry"}
+    (folder / "config.json").write_text(json.dumps(config))
+    message = (
+        r"has the labels contradiction, .* but the model has happy, sad, angry \(from id2label"
+    )
+    with pytest.raises(ValueError, match=message):
+        run(tmp_path, **model, init_checkpoint=folder, output_dir=tmp_path / "x")
+    config["id2label"] = {"0": "a", "2": "b"}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="id2label must name classes 0 to N - 1"):
+        run(tmp_path, **model, init_checkpoint=folder, output_dir=tmp_path / "x")
+
+
+def test_a_task_json_of_another_model_is_refused_on_conversion(tmp_path):
+    run(tmp_path, train_file=table(tmp_path), do_train=True, num_train_epochs=1)
+    content = json.loads((tmp_path / "out/task.json").read_text())
+    (tmp_path / "out/task.json").write_text(json.dumps({**content, "labels": ["a", "b", "c"]}))
+    with pytest.raises(ValueError, match=r"a label for each of the 2 classes .* but there are 3"):
+        as_hugging_face(tmp_path)
+    assert not (tmp_path / "hf").exists()
 
 
 def featurizer(length=16, stride=0):
