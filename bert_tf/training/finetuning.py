@@ -131,6 +131,8 @@ class _Session:
         """Trains on all epochs; the state of the run is in the output directory."""
         table = self.job.training_examples()
         source = self._source(table)
+        if self.options.do_eval:  # A file that does not fit must not fail after hours.
+            self._evaluation_source()
         training = self.options.for_examples(self.job.epoch_size(table))
         if training.eval_every:
             training.check_evaluation(self.runtime.replicas)
