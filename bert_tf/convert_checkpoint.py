@@ -8,8 +8,9 @@
       --output_format=huggingface
 
 A name that ends in .keras is a Keras file, a folder with a config.json is Hugging Face's, anything
-else the prefix of a checkpoint. Weights arrive bit for bit, heads included; a table says what went
-where. BERT-Base takes half a minute.
+else the prefix of a checkpoint. Weights arrive bit for bit, heads included, and the labels of a
+task.json beside them become a folder's id2label; a table says what went where. BERT-Base takes
+half a minute.
 """
 
 import sys
@@ -20,6 +21,7 @@ from absl import flags as absl_flags
 from bert_tf import flags
 from bert_tf.config import BertConfig
 from bert_tf.conversion import convert, huggingface
+from bert_tf.tasks.job import find_task
 
 
 def define_flags() -> None:
@@ -56,7 +58,11 @@ def main() -> None:
     target_form = values.output_format or convert.form_of(target)
     config = _config(source, convert.form_of(source), target_form)
     vocab_file = Path(values.vocab_file) if values.vocab_file else None
-    table = convert.convert(source, target, target_form, config, vocab_file, values.do_lower_case)
+    known = find_task(source)
+    labels = known.labels if known else ()
+    table = convert.convert(
+        source, target, target_form, config, vocab_file, values.do_lower_case, labels
+    )
     width = max(map(len, table))
     for name, path in table.items():
         sys.stdout.write(f"{name:<{width}}  <->  {path}\n")

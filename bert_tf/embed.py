@@ -3,7 +3,9 @@
     python -m bert_tf.embed --init_checkpoint=all-MiniLM-L6-v2 --input_file=sentences.txt \\
       --output_file=vectors.npy
 
-Texts come one a line, from --input_file or else standard input. The product of two vectors is
+Texts come one a line, from --input_file or else standard input. Those over --max_seq_length are
+read in overlapping windows, whose means are weighted by their tokens (--long_texts=truncate cuts
+them, as sentence-transformers does); how many there were is said. The product of two vectors is
 their cosine: with all-MiniLM-L6-v2, "A man is eating food." and "A man is eating a piece of
 bread." have 0.755. A progress line tells the pace; a few sentences take ten seconds, most of them
 to start TensorFlow.
@@ -13,10 +15,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 from absl import flags as absl_flags
 
-from bert_tf import flags
-from bert_tf.inputs.examples import ExampleTable
+from bert_tf import flags, task_flags
+from bert_tf.inputs.packing import WINDOW
 from bert_tf.tasks import feature_files, features
 from bert_tf.tasks.feature_files import Row
 from bert_tf.training import extraction, reports, runtime
@@ -37,7 +40,9 @@ def define_flags() -> None:
     absl_flags.DEFINE_enum("dtype", "float32", ["float32", "float16"], "Type of the numbers.")
     absl_flags.DEFINE_integer("max_seq_length", 256, "Most tokens of a text.")
     absl_flags.DEFINE_integer("batch_size", 32, "Texts of a batch.")
-    absl_flags.adopt_module_key_flags(flags)  # so that --help shows them
+    task_flags.define_long_texts(WINDOW)
+    for module in (flags, task_flags):  # so that --help shows them
+        absl_flags.adopt_module_key_flags(module)
 
 
 def _format(output: Path, chosen: str | None) -> str:
@@ -63,29 +68,22 @@ def main() -> None:
     values, output = flags.FLAGS, Path(flags.FLAGS.output_file)
     write = feature_files.WRITERS[_format(output, values.format)]
     task = features.FeatureTask(
-        flags.config_from_flags(),
-        values.max_seq_length,
-        [_LAST],
-        features.MEAN,
-        normalize=True,
+        flags.config_from_flags(), values.max_seq_length, [_LAST], features.MEAN
     )
-    featurizer = features.TextFeaturizer(flags.tokenizer_from_flags(), values.max_seq_length)
-    texts = _texts(values.input_file)
-
-    def tables() -> Iterator[ExampleTable]:
-        for chunk in feature_files.chunks(texts, _TEXTS_AT_ONCE):
-            yield featurizer.table(chunk)
-
+    featurizer = features.TextFeaturizer(
+        flags.tokenizer_from_flags(), values.max_seq_length, task_flags.stride_from_flags()
+    )
+    chunks = featurizer.chunks(_texts(values.input_file), _TEXTS_AT_ONCE)
     started = runtime.start(flags.runtime_from_flags())
     extractor = extraction.Extractor(task, started, values.init_checkpoint, values.batch_size)
 
     def rows() -> Iterator[Row]:
-        number = 0
-        for table, outputs in extractor.run(tables()):
-            made = extraction.as_type(outputs, values.dtype)
-            for place in range(len(table)):
-                yield number, None, {name: made[name][place] for name in task.output_names}
-                number += 1
+        for chunk, outputs in extractor.run(chunks):
+            vectors = {
+                name: list(features.normalized(np.stack(each)))
+                for name, each in task.of_texts(chunk, outputs).items()
+            }
+            yield from feature_files.rows(chunk, vectors, values.dtype)
 
     count = write(output, rows())
     if said := featurizer.report():

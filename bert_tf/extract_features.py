@@ -5,18 +5,21 @@
       --init_checkpoint=bert_model.ckpt --layers=-1,-2,-3,-4 --max_seq_length=128
 
 A text a line, pairs parted by " ||| ". The JSON lines are those of the 2018 release, all of whose
-flags keep name, default and meaning. A progress line tells the pace; --shards lets a run that was
-stopped go on where it was.
+flags keep name, default and meaning: texts over --max_seq_length are cut, and counted;
+--long_texts=window reads them in overlapping windows and writes the vectors of all their tokens,
+each from the window that shows most around it. A progress line tells the pace; --shards lets a run
+that was stopped go on where it was.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from absl import flags as absl_flags
 
-from bert_tf import flags
-from bert_tf.inputs.examples import ExampleTable, file_digest
+from bert_tf import flags, task_flags
+from bert_tf.inputs.examples import file_digest
+from bert_tf.inputs.packing import TRUNCATE
 from bert_tf.tasks import feature_files, features
 from bert_tf.tasks.feature_files import Row
 from bert_tf.training import extraction, reports, runtime
@@ -42,7 +45,9 @@ def define_flags() -> None:
     choose("pooling", features.NONE, features.POOLINGS, "One vector for a text, of its tokens.")
     choose("layer_mix", features.NONE, features.MIXES, "One vector for a token, of the layers.")
     absl_flags.DEFINE_integer("shards", 1, "Files to write; finished ones are not redone.")
-    absl_flags.adopt_module_key_flags(flags)  # so that --help shows them
+    task_flags.define_long_texts()
+    for module in (flags, task_flags):  # so that --help shows them
+        absl_flags.adopt_module_key_flags(module)
 
 
 def _parse_layers(text: str) -> list[int]:
@@ -65,7 +70,8 @@ class Extraction:
             values.layer_mix,
         )
         self.tokenizer = flags.tokenizer_from_flags()
-        self.featurizer = features.TextFeaturizer(self.tokenizer, values.max_seq_length)
+        stride = task_flags.stride_from_flags()
+        self.featurizer = features.TextFeaturizer(self.tokenizer, values.max_seq_length, stride)
         self.extractor = extraction.Extractor(
             self.task,
             runtime.start(flags.runtime_from_flags()),
@@ -75,24 +81,19 @@ class Extraction:
 
     def rows(self, begin: int, end: int) -> Iterator[Row]:
         """Vectors of texts `begin` to `end`."""
-        values, numbers = flags.FLAGS, itertools.count(begin)
-        texts = itertools.islice(features.read_texts(values.input_file), begin, end)
+        texts = itertools.islice(features.read_texts(flags.FLAGS.input_file), begin, end)
+        chunks = self.featurizer.chunks(texts, _TEXTS_AT_ONCE)
+        # What is counted are sequences: of texts in windows, nobody knows how many there are.
+        total = end - begin if flags.FLAGS.long_texts == TRUNCATE else None
+        for chunk, outputs in self.extractor.run(chunks, total):
+            yield from feature_files.rows(
+                chunk, self.task.of_texts(chunk, outputs), flags.FLAGS.dtype, self._names
+            )
 
-        def tables() -> Iterator[ExampleTable]:
-            for chunk in feature_files.chunks(texts, _TEXTS_AT_ONCE):
-                yield self.featurizer.table(chunk)
-
-        for table, outputs in self.extractor.run(tables(), end - begin):
-            made = extraction.as_type(outputs, values.dtype)
-            for place in range(len(table)):
-                vectors = {name: made[name][place] for name in self.task.output_names}
-                yield next(numbers), self._tokens(table, place), vectors
-
-    def _tokens(self, table: ExampleTable, place: int) -> list[str] | None:
-        if not self.task.token_outputs:
-            return None
-        ids = table.columns["input_ids"][place][: table.lengths[place]]
-        return [self.tokenizer.inv_vocab[int(number)] for number in ids]
+    @property
+    def _names(self) -> Mapping[int, str] | None:
+        """Tokens by their ids, where vectors are of tokens."""
+        return self.tokenizer.inv_vocab if self.task.token_outputs else None
 
 
 def main() -> None:
@@ -103,7 +104,8 @@ def main() -> None:
     run = Extraction()
     count = sum(1 for _ in features.read_texts(values.input_file))
     names = ("layers", "max_seq_length", "dtype", "pooling", "layer_mix", "init_checkpoint")
-    key = {name: values[name].value for name in (*names, "format", "precision")}
+    more = ("format", "precision", "long_texts", "doc_stride")
+    key = {name: values[name].value for name in (*names, *more)}
     key["input"] = file_digest(values.input_file)
     write = feature_files.WRITERS[values.format]
     paths = feature_files.shard_paths(Path(values.output_file), values.shards)

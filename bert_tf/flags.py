@@ -10,6 +10,7 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from absl import app, flags, logging
 
@@ -118,12 +119,16 @@ def define_pretraining() -> None:
 
 
 def define_finetuning(max_seq_length: int = 128, pad_to_batch: bool = True) -> None:
-    """What every fine-tuning command has, beside `define_training`.
+    """What every fine-tuning command has.
 
     Args:
         max_seq_length: The command's default.
         pad_to_batch: Likewise.
     """
+    define_model()
+    define_vocabulary()
+    define_training()
+    define_runtime()
     flags.DEFINE_bool("do_predict", False, "Whether to predict.")
     flags.DEFINE_integer("predict_batch_size", 8, "Examples of a prediction batch.")
     flags.DEFINE_integer(
@@ -175,7 +180,7 @@ def define_runtime() -> None:
 
 def config_from_flags() -> BertConfig:
     """The config of --bert_config_file, or of a Hugging Face folder in --init_checkpoint."""
-    folder = _huggingface_folder()
+    folder = huggingface_folder()
     if not FLAGS.bert_config_file and folder:
         return huggingface.read_config(folder)
     if not FLAGS.bert_config_file:
@@ -189,14 +194,15 @@ def config_from_flags() -> BertConfig:
         raise ValueError(str(error)) from None
 
 
-def _huggingface_folder() -> Path | None:
+def huggingface_folder() -> Path | None:
+    """The Hugging Face folder in --init_checkpoint, if it is one."""
     path = FLAGS.init_checkpoint
     return Path(path) if path and huggingface.is_folder(path) else None
 
 
 def vocab_file_from_flags() -> tuple[Path, bool]:
     """The vocabulary and whether it is lower-cased, of the flags or of a Hugging Face folder."""
-    folder = _huggingface_folder()
+    folder = huggingface_folder()
     if not FLAGS.vocab_file and folder:
         found, do_lower_case = huggingface.find_vocabulary(folder)
         return found, FLAGS.do_lower_case if FLAGS["do_lower_case"].present else do_lower_case
@@ -258,6 +264,16 @@ def pretraining_from_flags() -> TrainingOptions:
             "data_prep/create_pretraining_data.py writes them."
         )
     _check_local("input_file", FLAGS.input_file, "files")
+    return _training_options(
+        num_train_steps=FLAGS.num_train_steps,
+        num_warmup_steps=FLAGS.num_warmup_steps,
+        max_eval_steps=FLAGS.max_eval_steps,
+        shuffle=FLAGS.shuffle,
+    )
+
+
+def _training_options(**own: Any) -> TrainingOptions:
+    """Options of `define_training` and `define_runtime`, and those of one command."""
     _check_local("output_dir", FLAGS.output_dir, "a directory")
     return TrainingOptions(
         output_dir=Path(FLAGS.output_dir),
@@ -265,37 +281,22 @@ def pretraining_from_flags() -> TrainingOptions:
         train_batch_size=FLAGS.train_batch_size,
         eval_batch_size=FLAGS.eval_batch_size,
         learning_rate=FLAGS.learning_rate,
-        num_train_steps=FLAGS.num_train_steps,
-        num_warmup_steps=FLAGS.num_warmup_steps,
         save_checkpoints_steps=FLAGS.save_checkpoints_steps,
         iterations_per_loop=FLAGS.iterations_per_loop,
-        max_eval_steps=FLAGS.max_eval_steps,
         keep_checkpoint_max=FLAGS.keep_checkpoint_max,
         gradient_accumulation_steps=FLAGS.gradient_accumulation_steps,
         optimizer=FLAGS.optimizer,
-        shuffle=FLAGS.shuffle,
         runtime=runtime_from_flags(),
+        **own,
     )
 
 
 def finetuning_from_flags() -> FinetuningOptions:
     """Options of `define_training`, `define_finetuning` and `define_runtime`."""
-    _check_local("output_dir", FLAGS.output_dir, "a directory")
-    training = TrainingOptions(
-        output_dir=Path(FLAGS.output_dir),
-        init_checkpoint=FLAGS.init_checkpoint or None,
-        train_batch_size=FLAGS.train_batch_size,
-        eval_batch_size=FLAGS.eval_batch_size,
-        learning_rate=FLAGS.learning_rate,
-        save_checkpoints_steps=FLAGS.save_checkpoints_steps,
-        iterations_per_loop=FLAGS.iterations_per_loop,
-        keep_checkpoint_max=FLAGS.keep_checkpoint_max,
-        gradient_accumulation_steps=FLAGS.gradient_accumulation_steps,
-        optimizer=FLAGS.optimizer,
+    training = _training_options(
         layer_decay=FLAGS.layer_decay,
         freeze_layers=FLAGS.freeze_layers,
         eval_every=FLAGS.eval_every,
-        runtime=runtime_from_flags(),
     )
     return FinetuningOptions(
         training,

@@ -15,64 +15,50 @@ from pathlib import Path
 
 from absl import flags as absl_flags
 
-from bert_tf import flags
+from bert_tf import flags, task_flags
 from bert_tf.modeling import bilstm
 from bert_tf.tasks.ner import DOCUMENT, SENTENCE
 from bert_tf.tasks.ner_job import NerJob
-from bert_tf.training import finetuning, reports, runtime
+from bert_tf.training import finetuning, runtime
 
 _FILES = {"train": "eng.train", "dev": "eng.testa", "test": "eng.testb"}
 
 
 def define_flags() -> None:
     """All flags of this command."""
-    flags.define_model()
-    flags.define_vocabulary()
-    flags.define_training()
     flags.define_finetuning(max_seq_length=256)
-    flags.define_runtime()
-    absl_flags.DEFINE_string("data_dir", None, "Directory of eng.train, eng.testa, eng.testb.")
-    absl_flags.DEFINE_string("train_file", None, "Column file to train on.")
-    absl_flags.DEFINE_string("dev_file", None, "Column file to evaluate on.")
-    absl_flags.DEFINE_string("predict_file", None, "Column file or .txt to predict.")
+    task_flags.define_files("eng.train, eng.testa, eng.testb", "Column file (or .txt to predict)")
     absl_flags.DEFINE_enum(
         "context", DOCUMENT, [DOCUMENT, SENTENCE], "What sentences are read with."
     )
     absl_flags.DEFINE_enum(
         "feature_based", None, bilstm.FEATURES, "Train a BiLSTM on these features of a frozen BERT."
     )
-    absl_flags.adopt_module_key_flags(flags)  # so that --help shows them
+    for module in (flags, task_flags):  # so that --help shows them
+        absl_flags.adopt_module_key_flags(module)
 
 
 def _paths() -> dict[str, Path]:
-    values = flags.FLAGS
-    given = {"train": values.train_file, "dev": values.dev_file, "test": values.predict_file}
-    folder = Path(values.data_dir) if values.data_dir else None
-    paths = {split: Path(name) for split, name in given.items() if name}
-    if folder:
-        paths = {split: folder / name for split, name in _FILES.items()} | paths
-    return paths
+    folder = flags.FLAGS.data_dir
+    published = {split: Path(folder) / name for split, name in _FILES.items()} if folder else {}
+    return published | task_flags.files_from_flags()
+
+
+def _job() -> NerJob:
+    values, known = flags.FLAGS, task_flags.known_task_from_flags()
+    job = NerJob(_paths(), task_flags.setting_from_flags(), values.context, values.feature_based)
+    # Trained now, a model learns the tags of its file; of the same ones, the order is kept.
+    if known and known.labels and (not values.do_train or set(job.tags) == set(known.labels)):
+        job.known_tags, job.tags_from = known.labels, known.source
+    return job
 
 
 def main() -> None:
     """Trains, evaluates, predicts, as the flags say."""
-    options, values = flags.finetuning_from_flags(), flags.FLAGS
-    directory = options.training.output_dir
-    known = finetuning.read_task(directory) if not values.do_train else {}
-    job = NerJob(
-        _paths(),
-        flags.config_from_flags(),
-        flags.tokenizer_from_flags(),
-        flags.vocab_file_from_flags()[0],
-        directory,
-        values.max_seq_length,
-        values.context,
-        values.feature_based,
-        tuple(known["labels"]) if "labels" in known else None,
-        reports.say,
-    )
-    if values.feature_based:  # Only the tagger on top is trained.
-        frozen = dataclasses.replace(options.training, freeze_layers=job.config.num_hidden_layers)
+    options, job = flags.finetuning_from_flags(), _job()
+    if flags.FLAGS.feature_based:  # Only the tagger on top is trained.
+        layers = job.setting.config.num_hidden_layers
+        frozen = dataclasses.replace(options.training, freeze_layers=layers)
         options = dataclasses.replace(options, training=frozen)
     finetuning.run(job, runtime.start(options.training.runtime), options)
 

@@ -15,40 +15,37 @@ from pathlib import Path
 
 from absl import flags as absl_flags
 
-from bert_tf import flags
+from bert_tf import flags, task_flags
+from bert_tf.inputs.packing import WINDOW
 from bert_tf.tasks.multiple_choice import SWAG, ChoiceColumns
 from bert_tf.tasks.multiple_choice_job import MultipleChoiceJob
-from bert_tf.training import finetuning, reports, runtime
+from bert_tf.training import finetuning, runtime
 
 _FILES = {"train": "train.csv", "dev": "val.csv", "test": "test.csv"}
 
 
 def define_flags() -> None:
     """All flags of this command."""
-    flags.define_model()
-    flags.define_vocabulary()
-    flags.define_training()
     flags.define_finetuning()
-    flags.define_runtime()
+    task_flags.define_files(
+        "SWAG's train.csv, val.csv and test.csv", "Your table (.csv, .tsv, .jsonl)"
+    )
+    task_flags.define_long_texts(WINDOW)
     define = absl_flags.DEFINE_string
-    define("data_dir", None, "Directory of SWAG's train.csv, val.csv and test.csv.")
-    define("train_file", None, "Your table to train on: .csv, .tsv or .jsonl.")
-    define("dev_file", None, "Your table to evaluate on.")
-    define("predict_file", None, "Your table to predict.")
     define("context", None, "Column of the text that every choice is read with.")
     define("question", None, "Column of what stands before each choice.")
     absl_flags.DEFINE_list("choices", [], "Columns of the choices, or one with a JSON list.")
     define("label", None, "Column of the right choice: number, letter or text.")
     define("id", None, "Column that names the questions.")
-    absl_flags.adopt_module_key_flags(flags)  # so that --help shows them
+    for module in (flags, task_flags):  # so that --help shows them
+        absl_flags.adopt_module_key_flags(module)
 
 
 def _data() -> tuple[dict[str, Path], ChoiceColumns]:
     values = flags.FLAGS
     if values.data_dir:
         return {split: Path(values.data_dir) / name for split, name in _FILES.items()}, SWAG
-    given = {"train": values.train_file, "dev": values.dev_file, "test": values.predict_file}
-    paths = {split: Path(name) for split, name in given.items() if name}
+    paths = task_flags.files_from_flags()
     if not paths or not values.context or not values.choices:
         raise ValueError(
             "The questions are given by --data_dir (SWAG), or by your own --train_file, --dev_file "
@@ -65,15 +62,8 @@ def _data() -> tuple[dict[str, Path], ChoiceColumns]:
 def main() -> None:
     """Trains, evaluates, predicts, as the flags say."""
     options = flags.finetuning_from_flags()
-    job = MultipleChoiceJob(
-        *_data(),
-        flags.config_from_flags(),
-        flags.tokenizer_from_flags(),
-        flags.vocab_file_from_flags()[0],
-        options.training.output_dir,
-        flags.FLAGS.max_seq_length,
-        reports.say,
-    )
+    setting = task_flags.setting_from_flags(task_flags.stride_from_flags())
+    job = MultipleChoiceJob(*_data(), setting)
     finetuning.run(job, runtime.start(options.training.runtime), options)
 
 

@@ -65,6 +65,13 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "bert_tf.tasks",
         "bert_tf.training",
     ),
+    "bert_tf.task_flags": (
+        "bert_tf.flags",
+        "bert_tf.inputs",
+        "bert_tf.conversion",
+        "bert_tf.tasks",
+        "bert_tf.training",
+    ),
     "data_prep": ("bert_tf.files", "bert_tf.tokenization", "bert_tf.inputs"),
     "saved_models": (
         *LEVEL_0,
@@ -79,7 +86,8 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "bert_tf.training.checkpoints",
     ),
 }
-COMMAND_MAY_IMPORT = ("bert_tf.flags", *MAY_IMPORT["bert_tf.flags"])
+COMMAND_MAY_IMPORT = ("bert_tf.flags", "bert_tf.task_flags", *MAY_IMPORT["bert_tf.flags"])
+READ_FLAGS = ("bert_tf.flags", "bert_tf.task_flags")
 # Modules whose import must not cost TensorFlow's memory and seconds (data_prep: all of them).
 WITHOUT_TENSORFLOW = (
     "bert_tf",
@@ -240,7 +248,7 @@ def strategy_runs(modules: Mapping[str, Module]) -> list[str]:
 def flag_readers(modules: Mapping[str, Module]) -> list[str]:
     found = []
     for module in modules.values():
-        if is_command(module) or module.name == "bert_tf.flags":
+        if is_command(module) or module.name in READ_FLAGS:
             continue
         for node in ast.walk(module.tree):
             name = getattr(node, "id", None) or getattr(node, "attr", None)

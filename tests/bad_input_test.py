@@ -9,7 +9,12 @@ from tests import bad_inputs
 
 @pytest.mark.parametrize("case", bad_inputs.CASES, ids=lambda case: case.mistake)
 def test_mistake_is_named(case, tmp_path):
-    output = bad_inputs.message_of(case, tmp_path)
+    check(case, tmp_path, bad_inputs.COMMANDS)
+
+
+def check(case, tmp_path, commands):
+    """The case's message, alone, and nothing half written."""
+    output = bad_inputs.message_of(case, tmp_path, commands)
     assert "Traceback" not in output
     message = bad_inputs.error_line(output)
     assert re.search(case.message, message), output

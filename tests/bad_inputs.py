@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
@@ -161,7 +161,8 @@ def convert_flags(world: World) -> Flags:
     return {"input": small.CHECKPOINT, "output": world.folder / "model.keras"}
 
 
-COMMANDS: dict[str, tuple[Callable[[], None], Callable[[World], Flags]]] = {
+Commands = Mapping[str, tuple[Callable[[], None], Callable[[World], Flags]]]
+COMMANDS: Commands = {
     "run_pretraining": (
         lambda: flags.launch(run_pretraining.define_flags, run_pretraining.main),
         pretraining_flags,
@@ -587,14 +588,19 @@ CASES = (
 )
 
 
-def message_of(case: Case, folder: Path) -> str:
+def message_of(case: Case, folder: Path, commands: Commands = COMMANDS) -> str:
     """What a person reads after the mistake: standard error, without progress lines.
+
+    Args:
+        case: The mistake.
+        folder: An empty folder to plant it in.
+        commands: The commands that there are, each with the flags of a run that works.
 
     Raises:
         AssertionError: If the command did not end with exit status 1.
     """
     world = World(folder)
-    command, usual = COMMANDS[case.command]
+    command, usual = commands[case.command]
     chosen = {**usual(world), **case.plant(world)}
     line = [f"--{name}={value}" if name else str(value) for name, value in chosen.items()
             if value is not None]  # fmt: skip
@@ -630,12 +636,18 @@ def error_line(output: str) -> str:
     return f"(no message) {output}"
 
 
-def main() -> None:
-    for number, case in enumerate(CASES, start=1):
+def print_table(cases: Sequence[Case], commands: Commands) -> None:
+    """Prints every mistake with its line."""
+    for number, case in enumerate(cases, start=1):
         with tempfile.TemporaryDirectory() as folder:
-            text = error_line(message_of(case, Path(folder)))
-            print(f"{number:>2}. {case.mistake}\n    {text.replace(folder, '...')}")
-    print(f"{len(CASES)} mistakes.")
+            text = error_line(message_of(case, Path(folder), commands))
+            where = f"{case.command}: {case.mistake}"
+            print(f"{number:>2}. {where}\n    {text.replace(folder, '...')}", flush=True)
+    print(f"{len(cases)} mistakes.")
+
+
+def main() -> None:
+    print_table(CASES, COMMANDS)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Given its best form here: scaled-dot-product attention and the fused AdamW.
 
 import contextlib
 import itertools
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,14 +34,16 @@ def inputs_of(batch: Batch) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
-def build_model(config: BertConfig) -> transformers.BertForPreTraining:
-    """Its model of the same sizes, with the activation of the release."""
+def sizes_of(config: BertConfig) -> dict[str, Any]:
+    """Arguments of its config for the same sizes, with the activation of the release."""
     sizes = {name: value for name, value in config.to_dict().items() if name != "hidden_act"}
-    return transformers.BertForPreTraining(
-        transformers.BertConfig(
-            **sizes, hidden_act="gelu_new", layer_norm_eps=1e-12, attn_implementation="sdpa"
-        )
-    )
+    fixed = {"layer_norm_eps": 1e-12, "attn_implementation": "sdpa"}
+    return {**sizes, "hidden_act": "gelu_new", **fixed}
+
+
+def build_model(config: BertConfig) -> transformers.BertForPreTraining:
+    """Its model of the same sizes."""
+    return transformers.BertForPreTraining(transformers.BertConfig(**sizes_of(config)))
 
 
 def decay_groups(model: torch.nn.Module) -> list[dict[str, object]]:

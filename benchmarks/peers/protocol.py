@@ -30,6 +30,8 @@ class Case:
         threads: Processor threads of the contender.
         device: cpu or gpu.
         compiled: Whether a contender that can run with or without its compiler uses it.
+        work: What is done, for contenders that do several things.
+        data: File of examples, for contenders that take some.
     """
 
     model: str
@@ -39,6 +41,8 @@ class Case:
     threads: int
     device: str = "cpu"
     compiled: bool = True
+    work: str = ""
+    data: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ Between the release's form and Hugging Face's every weight is moved, whatever th
 files hold an encoder or the model of pretraining.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ def convert(
     config: BertConfig | None,
     vocab_file: Path | None = None,
     do_lower_case: bool = True,
+    labels: Sequence[str] = (),
 ) -> dict[str, str]:
     """Converts, bit for bit for weights of float32.
 
@@ -45,6 +47,7 @@ def convert(
         config: The model's sizes; only a `.keras` file can be made a checkpoint without.
         vocab_file: Copied into a Hugging Face folder, if given.
         do_lower_case: Of the vocabulary.
+        labels: Names of the classes of a classifier, for a Hugging Face folder.
 
     Returns:
         Name of the release to the name in the other form, of all weights.
@@ -66,7 +69,7 @@ def convert(
         return checkpoint_to_keras(config, source, Path(target))
     if target_form == HUGGING_FACE and config:
         tensors = _read(source, source_form)
-        return huggingface.write_folder(target, config, tensors, vocab_file, do_lower_case)
+        return huggingface.write_folder(target, config, tensors, vocab_file, do_lower_case, labels)
     if source_form == KERAS:
         return keras_to_checkpoint(Path(source), target)
     tensors = huggingface.read_tensors(source)

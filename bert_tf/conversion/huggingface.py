@@ -94,6 +94,7 @@ _CLASSIFIERS = {
     "BertForTokenClassification": "cls/ner/",
     "BertForMultipleChoice": "cls/choice/",
 }
+_WITH_LABELS = ("BertForSequenceClassification", "BertForTokenClassification")
 _KERNELS, _PLAIN = NameTable(_TRANSPOSED), NameTable(_AS_THEY_ARE)
 # A copy of the word embeddings, and one of the output bias.
 _TIED_TABLE, _TIED_BIAS = "cls.predictions.decoder.weight", "cls.predictions.decoder.bias"
@@ -168,6 +169,26 @@ def read_config(folder: str | Path) -> BertConfig:
         return BertConfig(**{**_DEFAULTS, **values}, hidden_act=_TO_OUR_ACTIVATION[act])
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: {error}") from None
+
+
+def read_labels(folder: str | Path) -> tuple[str, ...]:
+    """The names of a classifier's classes, in order (`id2label`); none where there are none.
+
+    Raises:
+        CheckpointError: If they do not number the classes from 0.
+    """
+    path = Path(folder) / CONFIG
+    content = _read_json(path)
+    names = content.get("id2label") or {}
+    if not names and set(content.get("architectures") or ()) & set(_WITH_LABELS):
+        names = {str(number): f"LABEL_{number}" for number in range(2)}  # what `transformers` takes
+    numbers = [str(number) for number in range(len(names))]
+    if not isinstance(names, dict) or sorted(names) != sorted(numbers):
+        raise CheckpointError(
+            f'{path}: id2label must name classes 0 to N - 1, such as {{"0": "no", "1": "yes"}}, '
+            f"but is {names!r}."
+        )
+    return tuple(str(names[number]) for number in numbers)
 
 
 def find_vocabulary(folder: str | Path) -> tuple[Path, bool]:
@@ -366,9 +387,15 @@ def write_folder(
     try:
         save_file(weights, partial / WEIGHTS, metadata={"format": "pt"})
         head = weights.get("classifier.bias")
-        if head is not None and architecture != "BertForMultipleChoice":
+        if head is not None and architecture in _WITH_LABELS:
             # Without names, `transformers` would build a head of two classes.
             labels = labels or [f"LABEL_{number}" for number in range(len(head))]
+            if len(labels) != len(head):
+                raise CheckpointError(
+                    f"There must be a label for each of the {len(head)} classes of the classifier, "
+                    f"but there are {len(labels)}: {', '.join(labels)}. Is the task.json that of "
+                    "another model?"
+                )
         content = _their_config(config, architecture, labels)
         write_text(partial / CONFIG, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
         if vocab_file is not None:

@@ -1,7 +1,7 @@
 """Files of vectors: the original's JSON lines, npz, TFRecords; each appears whole or not at all."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from bert_tf import files
 from bert_tf.inputs.records import RecordWriter
+from bert_tf.tasks.features import TextChunk
 
 JSONL, NPZ, TFRECORD, NPY = "jsonl", "npz", "tfrecord", "npy"
 # Digits of the original's JSON.
@@ -18,6 +19,30 @@ _DIGITS = 6
 Array = npt.NDArray[Any]
 # Number of the text, its tokens (none where vectors are pooled), and by layer [T, H] or [H].
 Row = tuple[int, list[str] | None, dict[str, Array]]
+
+
+def rows(
+    chunk: TextChunk,
+    vectors: Mapping[str, Sequence[Array]],
+    dtype: str,
+    tokens: Mapping[int, str] | None = None,
+) -> Iterator[Row]:
+    """The rows of a chunk's texts.
+
+    Args:
+        chunk: The texts.
+        vectors: By layer, those of each text.
+        dtype: Type to write them in.
+        tokens: Names of ids, where the vectors are of tokens.
+    """
+    ids = chunk.table.columns["input_ids"]
+    for number, places in enumerate(chunk.places()):
+        own = [tokens[int(each)] for each in ids[places]] if tokens is not None else None
+        yield (
+            chunk.first + number,
+            own,
+            {name: np.asarray(each[number]).astype(dtype) for name, each in vectors.items()},
+        )
 
 
 def _index(name: str) -> int | str:
@@ -148,15 +173,3 @@ def _key_path(path: Path) -> Path:
 
 def _key_text(key: dict[str, object]) -> str:
     return json.dumps(key, indent=1, sort_keys=True) + "\n"
-
-
-def chunks(items: Iterator[Any], size: int) -> Iterator[list[Any]]:
-    """Lists of `size` items, the last one shorter."""
-    part = []
-    for item in items:
-        part.append(item)
-        if len(part) == size:
-            yield part
-            part = []
-    if part:
-        yield part

@@ -3,6 +3,7 @@
 Shapes: B batch, T tokens, H hidden size, L chosen layers.
 """
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,19 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
+import numpy.typing as npt
 from keras import ops
 
 from bert_tf.config import BertConfig
 from bert_tf.inputs.examples import ExampleTable
-from bert_tf.inputs.features import SPECIALS_PAIR, SPECIALS_SINGLE, pack
+from bert_tf.inputs.packing import SEQUENCES, TextPacker, Window
 from bert_tf.inputs.text_files import TextFileError, read_lines
+from bert_tf.inputs.windows import max_context, mean_of_windows
 from bert_tf.modeling.encoder import build_encoder
+from bert_tf.tasks.job import Outputs
 from bert_tf.tasks.task import Batch, encoder_inputs
 from bert_tf.tokenization import FullTokenizer
 
 Tensor = Any
+Array = npt.NDArray[Any]
 
-SEQUENCES = ("input_ids", "input_mask", "segment_ids")
 NONE, CLS, MEAN, MAX, SUM, CONCAT = "none", "cls", "mean", "max", "sum", "concat"
 POOLINGS = (NONE, CLS, MEAN, MAX)
 MIXES = (NONE, SUM, MEAN, CONCAT)
@@ -55,51 +60,84 @@ def split_pair(number: int, line: str) -> Text:
     return Text(number, match[1], match[2]) if match else Text(number, line, None)
 
 
-@dataclass
-class TextFeaturizer:
-    """Texts to tables; counts those that were cut.
+@dataclass(frozen=True)
+class TextChunk:
+    """Texts as input sequences.
 
     Attributes:
-        tokenizer: Of the model's vocabulary.
-        max_seq_length: T.
-        seen: Texts so far.
-        cut: Those of them that were longer than T.
+        table: The sequences: one for each window.
+        windows: Of each text.
+        first: Number of the first text.
     """
 
-    tokenizer: FullTokenizer
-    max_seq_length: int
-    seen: int = 0
-    cut: int = 0
+    table: ExampleTable
+    windows: list[list[Window]]
+    first: int
 
-    def table(self, texts: Iterable[Text]) -> ExampleTable:
+    def owners(self) -> Array:
+        """The number in this chunk of each sequence's text."""
+        return np.repeat(np.arange(len(self.windows)), [len(each) for each in self.windows])
+
+    def places(self) -> Iterator[tuple[Array, Array]]:
+        """For each text, the sequence and the place in it of every token: each where it has most
+        context around it, [CLS] and [SEP] in the first window of the text."""
+        begin = 0
+        for windows in self.windows:
+            yield _places(windows, begin)
+            begin += len(windows)
+
+
+def _places(windows: Sequence[Window], begin: int) -> tuple[Array, Array]:
+    first = windows[0].packed.length
+    if len(windows) == 1:
+        return np.full(first, begin), np.arange(first)
+    parts = [np.array([[0], [0]])]  # [CLS]; rows: the window, the place in it
+    for number in range(len(windows[0].spans)):
+        spans = [window.spans[number] for window in windows]
+        own = np.zeros((2, max(start + size for start, size in spans)), np.int64)
+        for row, (best, (start, _)) in enumerate(zip(max_context(spans), spans, strict=True)):
+            # The second text begins after [CLS], the first one and [SEP].
+            offset = 1 if number == 0 else windows[row].spans[0][1] + 2
+            here = np.flatnonzero(best)
+            own[:, start + here] = np.stack([np.full_like(here, row), offset + here])
+        ends = windows[0].spans[0][1] + 1 if number == 0 else first - 1
+        parts += [own, np.array([[0], [ends]])]  # [SEP]
+    joined = np.concatenate(parts, axis=1)
+    return joined[0] + begin, joined[1]
+
+
+class TextFeaturizer:
+    """Texts to tables.
+
+    Args:
+        tokenizer: Of the model's vocabulary.
+        max_seq_length: T.
+        stride: Of windows over long texts; 0 where they are cut.
+    """
+
+    def __init__(self, tokenizer: FullTokenizer, max_seq_length: int, stride: int = 0) -> None:
+        self._packer = TextPacker(tokenizer, max_seq_length, stride, "texts")
+
+    def chunk(self, texts: Sequence[Text]) -> TextChunk:
         """Packs texts as the original's extract_features does."""
-        vocab = self.tokenizer.vocab
-        columns: dict[str, list[Any]] = {name: [] for name in SEQUENCES}
-        for text in texts:
-            a = self.tokenizer.encode(text.a)
-            b = None if text.b is None else self.tokenizer.encode(text.b)
-            specials = SPECIALS_SINGLE if b is None else SPECIALS_PAIR
-            self.seen += 1
-            self.cut += len(a) + len(b or ()) + specials > self.max_seq_length
-            packed = pack(
-                a,
-                b,
-                max_seq_length=self.max_seq_length,
-                cls_id=vocab["[CLS]"],
-                sep_id=vocab["[SEP]"],
-            )
-            for name in SEQUENCES:
-                columns[name].append(getattr(packed, name))
-        return ExampleTable.build(columns, SEQUENCES)
+        windows = [
+            [window for (window,) in self._packer.windows(text.a, [text.b])] for text in texts
+        ]
+        columns = {
+            name: [getattr(window.packed, name) for each in windows for window in each]
+            for name in SEQUENCES
+        }
+        return TextChunk(ExampleTable.build(columns, SEQUENCES), windows, texts[0].number)
+
+    def chunks(self, texts: Iterable[Text], size: int) -> Iterator[TextChunk]:
+        """Chunks of `size` texts."""
+        remaining = iter(texts)
+        while part := list(itertools.islice(remaining, size)):
+            yield self.chunk(part)
 
     def report(self) -> str | None:
         """A line about texts that did not fit, or None."""
-        if not self.cut:
-            return None
-        return (
-            f"{self.cut} of {self.seen} texts are longer than --max_seq_length = "
-            f"{self.max_seq_length} and were cut."
-        )
+        return self._packer.report()
 
 
 class FeatureTask:
@@ -111,7 +149,6 @@ class FeatureTask:
         layers: Numbers of layers; -1 is the last one, 0 the first one.
         pooling: One of `POOLINGS`, over the tokens of a text, special ones included.
         mix: One of `MIXES`, over the chosen layers.
-        normalize: Whether vectors are scaled to a length of 1.
 
     Raises:
         ValueError: If the model has no such layer, or fewer positions than T.
@@ -126,7 +163,6 @@ class FeatureTask:
         layers: Sequence[int],
         pooling: str = NONE,
         mix: str = NONE,
-        normalize: bool = False,
     ) -> None:
         config.check_length(max_seq_length)
         count = config.num_hidden_layers
@@ -137,7 +173,7 @@ class FeatureTask:
                 f"last), but holds {', '.join(map(str, wrong)) or 'none'}."
             )
         self.config, self.layers = config, tuple(layers)
-        self.pooling, self.mix, self.normalize = pooling, mix, normalize
+        self.pooling, self.mix = pooling, mix
         names = [str(layer) for layer in self.layers] if mix == NONE else [mix]
         self.output_names = tuple(dict.fromkeys(names))
         self.token_outputs = self.output_names if pooling == NONE else ()
@@ -166,7 +202,41 @@ class FeatureTask:
             vectors = ops.sum(vectors * mask, axis=1) / ops.maximum(ops.sum(mask, axis=1), 1.0)
         elif self.pooling == MAX:
             vectors = ops.max(ops.where(mask > 0.0, vectors, -float("inf")), axis=1)
-        if self.normalize:
-            norm = ops.sqrt(ops.sum(ops.square(vectors), axis=-1, keepdims=True))
-            vectors = vectors / ops.maximum(norm, _SMALLEST_NORM)
         return vectors
+
+    def of_texts(self, chunk: TextChunk, outputs: Outputs) -> dict[str, Sequence[Array]]:
+        """The outputs of a chunk's windows, put together to those of its texts.
+
+        Of tokens, each text's [T, H] from the windows that show them best; pooled, the largest
+        value of all windows (`MAX`), or else their mean, weighted by their tokens.
+        """
+        if not self.token_outputs:
+            owners, weights = chunk.owners(), chunk.table.lengths.astype(np.float64)
+            return {
+                name: list(self._pooled(np.asarray(outputs[name]), owners, weights))
+                for name in self.output_names
+            }
+        texts: dict[str, Sequence[Array]] = {}
+        for name in self.output_names:
+            rows = outputs[name]
+            texts[name] = [_gathered(rows, *places) for places in chunk.places()]
+        return texts
+
+    def _pooled(self, rows: Array, owners: Array, weights: Array) -> Array:
+        if self.pooling != MAX:
+            return mean_of_windows(rows, owners, weights).astype(rows.dtype)
+        begins = np.flatnonzero(np.diff(owners, prepend=-1))
+        return np.asarray(np.maximum.reduceat(rows, begins, axis=0))
+
+
+def _gathered(rows: Sequence[Array] | Array, sequences: Array, places: Array) -> Array:
+    """Token vectors [T, H] by the sequence and the place of each."""
+    if sequences[0] == sequences[-1] == sequences.max():
+        return np.asarray(rows[sequences[0]])[places]
+    return np.stack([rows[row][place] for row, place in zip(sequences, places, strict=True)])
+
+
+def normalized(vectors: Array) -> Array:
+    """Vectors [..., H] scaled to a length of 1."""
+    norm = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.asarray(vectors / np.maximum(norm, _SMALLEST_NORM))

@@ -42,7 +42,11 @@ class Layout:
 
 @dataclass(frozen=True)
 class GlueTask:
-    """A task of the benchmark; no label stands for a regression."""
+    """A task of the benchmark; no label stands for a regression.
+
+    `also` names a task whose development and test sets are read in the same run, and what its
+    scores and files are called.
+    """
 
     labels: tuple[str, ...]
     metrics: tuple[str, ...]
@@ -50,7 +54,7 @@ class GlueTask:
     dev: Layout | None
     test: Layout | None
     submission: str | None = None
-    submitted_labels: tuple[str, ...] | None = None
+    also: tuple[str, str] | None = None
 
 
 _ENTAILMENT = ("entailment", "not_entailment")
@@ -62,7 +66,7 @@ def _pairs(file: str, label: bool = True) -> Layout:
     return Layout(file, 1, 2, 3 if label else None, 0)
 
 
-def _mnli(part: str, submission: str) -> GlueTask:
+def _mnli(part: str, submission: str, also: tuple[str, str] | None = None) -> GlueTask:
     return GlueTask(
         _NLI,
         _ACCURACY,
@@ -70,6 +74,7 @@ def _mnli(part: str, submission: str) -> GlueTask:
         Layout(f"dev_{part}.tsv", 8, 9, -1, 0),
         Layout(f"test_{part}.tsv", 8, 9, None, 0),
         submission,
+        also,
     )
 
 
@@ -114,7 +119,7 @@ GLUE: dict[str, GlueTask] = {
         Layout("test.tsv", 7, 8, None, 0),
         "STS-B.tsv",
     ),
-    "mnli": _mnli("matched", "MNLI-m.tsv"),
+    "mnli": _mnli("matched", "MNLI-m.tsv", ("mnli-mm", "mismatched")),
     "mnli-mm": _mnli("mismatched", "MNLI-mm.tsv"),
     "qnli": GlueTask(
         _ENTAILMENT,

@@ -1,6 +1,7 @@
 """The official metrics of the tasks, under the names they have in `eval_results.txt`."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -60,3 +61,9 @@ METRICS: dict[str, Metric] = {
 def score(names: Sequence[str], gold: Array, predicted: Array) -> dict[str, float]:
     """The named metrics of gold and predicted values [N], [N]."""
     return {name: METRICS[name](gold, predicted) for name in names}
+
+
+def softmax(logits: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Probabilities of logits [N, C]."""
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))

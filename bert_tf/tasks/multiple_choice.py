@@ -10,22 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from bert_tf.config import BertConfig
 from bert_tf.inputs.examples import ExampleTable
-from bert_tf.inputs.features import SPECIALS_PAIR, pack
+from bert_tf.inputs.packing import SEQUENCES, TextPacker
 from bert_tf.inputs.records import Feature, RecordSchema
 from bert_tf.inputs.text_files import TextFileError, read_rows
 from bert_tf.modeling.dropout import Dropout
 from bert_tf.modeling.task_heads import build_multiple_choice
-from bert_tf.tasks.losses import correct, cross_entropy
+from bert_tf.tasks.losses import accuracy, mean_cross_entropy
 from bert_tf.tasks.task import Batch, Sums, encoder_inputs
 from bert_tf.tokenization import FullTokenizer
 
 Tensor = Any
 
-SEQUENCES = ("input_ids", "input_mask", "segment_ids")
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -136,53 +136,43 @@ def _label(where: str, text: str, choices: Sequence[str]) -> int:
     )
 
 
-def schema(max_seq_length: int, choices: int) -> RecordSchema:
-    """What a record holds: the sequences of all choices, one after the other."""
+def schema(max_seq_length: int, choices: int, windows: bool = False) -> RecordSchema:
+    """What a record holds: the sequences of all choices, one after the other; of windows, also
+    the number of the example that they are of."""
     features = [Feature(name, "int64", choices * max_seq_length) for name in SEQUENCES]
-    return RecordSchema((*features, Feature("label_ids", "int64", 1)))
+    numbers = ("label_ids", "example_ids") if windows else ("label_ids",)
+    return RecordSchema((*features, *(Feature(name, "int64", 1) for name in numbers)))
 
 
-@dataclass
 class ChoiceFeaturizer:
-    """Examples to tables; counts those of which a sequence was cut."""
+    """Examples to tables: [CLS] context [SEP] choice [SEP] for every choice.
 
-    tokenizer: FullTokenizer
-    max_seq_length: int
-    seen: int = 0
-    cut: int = 0
+    Args:
+        tokenizer: Of the model's vocabulary.
+        max_seq_length: T.
+        stride: Of windows over long contexts, the same part of the context for all choices of a
+            window; 0 where they are cut.
+    """
+
+    def __init__(self, tokenizer: FullTokenizer, max_seq_length: int, stride: int = 0) -> None:
+        self._packer = TextPacker(tokenizer, max_seq_length, stride, "questions")
 
     def table(self, examples: Iterable[ChoiceExample]) -> ExampleTable:
-        """Packs [CLS] context [SEP] choice [SEP] for every choice: columns [N, C, T]."""
+        """Columns [N, C, T] of the sequences, one row for each window."""
         columns: dict[str, list[Any]] = {name: [] for name in (*SEQUENCES, "label_ids")}
-        for example in examples:
-            rows = [self._packed(example.context, choice) for choice in example.choices]
-            self.seen += 1
-            self.cut += any(too_long for _, too_long in rows)
-            for name in SEQUENCES:
-                columns[name].append([getattr(packed, name) for packed, _ in rows])
-            columns["label_ids"].append(example.label or 0)
-        return ExampleTable.build(columns, SEQUENCES)
-
-    def _packed(self, context: str, choice: str) -> tuple[Any, bool]:
-        a, b = self.tokenizer.encode(context), self.tokenizer.encode(choice)
-        vocab = self.tokenizer.vocab
-        packed = pack(
-            a,
-            b,
-            max_seq_length=self.max_seq_length,
-            cls_id=vocab["[CLS]"],
-            sep_id=vocab["[SEP]"],
-        )
-        return packed, len(a) + len(b) + SPECIALS_PAIR > self.max_seq_length
+        owners: list[int] = []
+        for number, example in enumerate(examples):
+            for row in self._packer.windows(example.context, example.choices):
+                for name in SEQUENCES:
+                    columns[name].append([getattr(window.packed, name) for window in row])
+                columns["label_ids"].append(example.label or 0)
+                owners.append(number)
+        extra = {"example_ids": np.array(owners)} if self._packer.stride else {}
+        return ExampleTable.build({**columns, **extra}, SEQUENCES)
 
     def report(self) -> str | None:
         """A line about what did not fit, or None."""
-        if not self.cut:
-            return None
-        return (
-            f"{self.cut} of {self.seen} questions are longer than --max_seq_length = "
-            f"{self.max_seq_length} and were cut at the end of the longer part."
-        )
+        return self._packer.report()
 
 
 class MultipleChoiceTask:
@@ -192,20 +182,27 @@ class MultipleChoiceTask:
         config: The model's sizes.
         max_seq_length: T.
         choices: C.
+        windows: Whether records say of which example they are a window.
         seed: Seed of the initialisation; None draws one.
 
     Source: arXiv 1810.04805, section 4.4.
     """
 
     sum_names: tuple[str, ...] = ("loss_sum", "correct", "examples")
+    unread: tuple[str, ...] = ()
     token_outputs: tuple[str, ...] = ()
 
     def __init__(
-        self, config: BertConfig, max_seq_length: int, choices: int, seed: int | None = None
+        self,
+        config: BertConfig,
+        max_seq_length: int,
+        choices: int,
+        windows: bool = False,
+        seed: int | None = None,
     ) -> None:
         config.check_length(max_seq_length)
         self.config, self.max_seq_length = config, max_seq_length
-        self.choices, self.seed = choices, seed
+        self.choices, self.windows, self.seed = choices, windows, seed
 
     def build_model(self) -> keras.Model:
         """Encoder and output layer, newly initialised."""
@@ -214,7 +211,7 @@ class MultipleChoiceTask:
     def schema(self) -> tuple[RecordSchema, Mapping[str, int]]:
         """Ids and labels are checked."""
         limits = {"input_ids": self.config.vocab_size, "label_ids": self.choices}
-        return schema(self.max_seq_length, self.choices), limits
+        return schema(self.max_seq_length, self.choices, self.windows), limits
 
     def totals(self, batch: Batch) -> Sums:
         """Number of examples."""
@@ -227,18 +224,13 @@ class MultipleChoiceTask:
         self, model: keras.Model, batch: Batch, totals: Sums, dropout: Dropout | None
     ) -> tuple[Tensor, Sums]:
         """Mean cross entropy; see `Task.loss`."""
-        logits, labels = self._logits(model, batch, dropout), batch["label_ids"]
+        logits = self._logits(model, batch, dropout)
         weights = batch["example_weight"]
-        total = ops.sum(weights * cross_entropy(logits, labels))
-        return total / totals["examples"], {
-            "loss_sum": total,
-            "correct": ops.sum(weights * correct(logits, labels)),
-            "examples": ops.sum(weights),
-        }
+        return mean_cross_entropy(logits, batch["label_ids"], weights, totals["examples"])
 
     def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:
         """Share of right answers."""
-        return {"accuracy": sums["correct"] / max(sums["examples"], 1.0)}
+        return accuracy(sums)
 
     def predict(self, model: keras.Model, batch: Batch) -> dict[str, Tensor]:
         """Logits [B, C]."""

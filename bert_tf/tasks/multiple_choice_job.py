@@ -2,60 +2,47 @@
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bert_tf import files
-from bert_tf.config import BertConfig
-from bert_tf.inputs.examples import ExampleTable, cached, file_digest
+from bert_tf.inputs.examples import ExampleTable
+from bert_tf.inputs.packing import SEQUENCES
+from bert_tf.inputs.windows import mean_of_windows
 from bert_tf.reporting import choices
 from bert_tf.reporting.page import Findings
-from bert_tf.tasks.job import Outputs
+from bert_tf.tasks.job import Outputs, Setting, path_of
+from bert_tf.tasks.metrics import softmax
 from bert_tf.tasks.multiple_choice import (
-    SEQUENCES,
     ChoiceColumns,
     ChoiceExample,
     ChoiceFeaturizer,
     MultipleChoiceTask,
     read_choices,
-    schema,
 )
 from bert_tf.tasks.task import PredictingTask
-from bert_tf.tokenization import FullTokenizer
 
 CHUNK = 1024
 
 
 @dataclass
 class MultipleChoiceJob:
-    """See `tasks.job.Job`.
+    """See `tasks.job.Job`. The logits of an example are the mean of those of its windows.
 
     Attributes:
         paths: `train`, `dev` and `test` to files, those that are given.
         columns: Their columns.
-        config: The model's sizes.
-        tokenizer: Of its vocabulary.
-        vocab_file: The vocabulary, for the key of the cache.
-        directory: Where tokenized examples are kept.
-        max_seq_length: T.
-        say: Tells the person at the terminal something.
+        setting: What every job is given.
     """
 
     paths: Mapping[str, Path]
     columns: ChoiceColumns
-    config: BertConfig
-    tokenizer: FullTokenizer
-    vocab_file: Path
-    directory: Path
-    max_seq_length: int
-    say: Callable[[str], None] = lambda _: None
+    setting: Setting
     _evaluated: ExampleTable | None = None
-    _chunks: list[list[ChoiceExample]] = field(default_factory=list)
+    _chunks: list[tuple[list[ChoiceExample], ExampleTable]] = field(default_factory=list)
 
     @property
     def metric(self) -> str:
@@ -63,50 +50,46 @@ class MultipleChoiceJob:
         return "eval_accuracy"
 
     def _examples(self, split: str) -> Iterator[ChoiceExample]:
-        path = self.paths.get(split)
-        if path is None:
-            flag = {"train": "train", "dev": "dev", "test": "predict"}[split]
-            raise ValueError(f"--{flag}_file must name the questions, but is empty.")
+        path = path_of(self.paths, split, "questions")
         return read_choices(path, self.columns, labelled=split != "test")
 
     def _choices(self) -> int:
         """C of the first row of any file."""
-        split = next(iter(self.paths))
-        path = self.paths[split]
+        path = next(iter(self.paths.values()))
         return len(next(read_choices(path, self.columns, labelled=False)).choices)
 
     def task(self, seed: int) -> PredictingTask:
         """The task."""
-        return MultipleChoiceTask(self.config, self.max_seq_length, self._choices(), seed)
+        setting, windows = self.setting, bool(self.setting.stride)
+        return MultipleChoiceTask(
+            setting.config, setting.max_seq_length, self._choices(), windows, seed
+        )
 
     def describe(self) -> dict[str, object]:
         """Task, choices, lengths."""
-        return {
-            "task": "multiple_choice",
-            "choices": self._choices(),
-            "max_seq_length": self.max_seq_length,
-            "do_lower_case": self.tokenizer.do_lower_case,
-        }
+        return {"task": "multiple_choice", "choices": self._choices(), **self.setting.describe()}
+
+    def _featurizer(self) -> ChoiceFeaturizer:
+        setting = self.setting
+        return ChoiceFeaturizer(setting.tokenizer, setting.max_seq_length, setting.stride)
 
     def _cached(self, split: str, name: str) -> ExampleTable:
         examples = self._examples(split)
-        first = next(examples)
-        key = {
-            "file": file_digest(self.paths[split]),
-            "vocabulary": file_digest(self.vocab_file),
-            "task": self.describe(),
-            "columns": str(self.columns),
-        }
+        first = next(examples)  # A file that does not fit fails before anything is hashed.
 
         def make() -> ExampleTable:
-            featurizer = ChoiceFeaturizer(self.tokenizer, self.max_seq_length)
+            featurizer = self._featurizer()
             table = featurizer.table(itertools.chain([first], examples))
-            if said := featurizer.report():
-                self.say(said)
+            self._report(featurizer)
             return table
 
-        made = schema(self.max_seq_length, len(first.choices))
-        return cached(self.directory / name, made, SEQUENCES, key, make)
+        schema, _ = self.task(0).schema()
+        key = {"task": self.describe(), "columns": str(self.columns)}
+        return self.setting.cached(name, self.paths[split], schema, SEQUENCES, key, make)
+
+    def _report(self, featurizer: ChoiceFeaturizer) -> None:
+        if said := featurizer.report():
+            self.setting.say(said)
 
     def training_examples(self) -> ExampleTable:
         """Tokenized now, or read from `train.tf_record`."""
@@ -124,9 +107,17 @@ class MultipleChoiceJob:
 
     def score(self, outputs: Outputs) -> dict[str, float]:
         """Share of right answers."""
-        gold = self.evaluation_examples().columns["label_ids"]
-        best = np.argmax(np.asarray(outputs["logits"]), axis=1)
+        table = self.evaluation_examples()
+        best = np.argmax(self._logits(outputs, table), axis=1)
+        gold = self._of_questions(table.columns["label_ids"], table)
         return {"eval_accuracy": float(np.mean(best == gold))}
+
+    def _logits(self, outputs: Outputs, table: ExampleTable) -> np.ndarray:
+        return self._of_questions(np.asarray(outputs["logits"]), table)
+
+    def _of_questions(self, rows: np.ndarray, table: ExampleTable) -> np.ndarray:
+        """Rows of windows averaged to rows of questions."""
+        return mean_of_windows(rows, table.columns["example_ids"]) if self.setting.stride else rows
 
     def write_evaluation(
         self, outputs: Outputs, scores: Mapping[str, float], directory: Path
@@ -135,24 +126,25 @@ class MultipleChoiceJob:
 
     def report(self, outputs: Outputs) -> Findings:
         """By the places of the choices, and the worst mistakes."""
-        gold = self.evaluation_examples().columns["label_ids"].astype(np.int64)
+        table = self.evaluation_examples()
+        gold = self._of_questions(table.columns["label_ids"], table).astype(np.int64)
         shown = (
             choices.ShownQuestion(each.identifier, each.context, each.choices)
             for each in self._examples("dev")
         )
-        shares = probabilities(np.asarray(outputs["logits"]))
+        shares = softmax(self._logits(outputs, table))
         sections = choices.sections(gold, shares, shown)
         return Findings("Multiple choice", str(self.paths["dev"]), len(gold), sections)
 
     def prediction_examples(self) -> Iterator[ExampleTable]:
         """Chunks of the file to predict."""
         examples = self._examples("test")
-        featurizer = ChoiceFeaturizer(self.tokenizer, self.max_seq_length)
+        featurizer = self._featurizer()
         while chunk := list(itertools.islice(examples, CHUNK)):
-            self._chunks.append(chunk)
-            yield featurizer.table(chunk)
-        if said := featurizer.report():
-            self.say(said)
+            table = featurizer.table(chunk)
+            self._chunks.append((chunk, table))
+            yield table
+        self._report(featurizer)
 
     def write_predictions(self, outputs: Iterator[Outputs], directory: Path) -> None:
         """`test_results.tsv` with a probability for each choice, and `predictions.jsonl`."""
@@ -162,8 +154,9 @@ class MultipleChoiceJob:
             files.writing(directory / "predictions.jsonl") as lines,
         ):
             for each in outputs:
-                shares = probabilities(np.asarray(each["logits"]))
-                for example, row in zip(self._chunks.pop(0), shares, strict=True):
+                examples, table = self._chunks.pop(0)
+                shares = softmax(self._logits(each, table).astype(np.float32))
+                for example, row in zip(examples, shares, strict=True):
                     results.write("\t".join(str(value) for value in row) + "\n")
                     best = int(np.argmax(row))
                     said = {
@@ -174,10 +167,4 @@ class MultipleChoiceJob:
                     }
                     lines.write(json.dumps(said, ensure_ascii=False) + "\n")
                     count += 1
-        self.say(f"Predicted {count} questions: {directory / 'predictions.jsonl'}")
-
-
-def probabilities(logits: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Softmax of the choices' logits [N, C]."""
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+        self.setting.say(f"Predicted {count} questions: {directory / 'predictions.jsonl'}")

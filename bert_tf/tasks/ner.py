@@ -21,9 +21,9 @@ from bert_tf.inputs.windows import max_context, spans_of
 from bert_tf.modeling.bilstm import build_feature_tagger
 from bert_tf.modeling.dropout import Dropout
 from bert_tf.modeling.task_heads import build_token_classifier
-from bert_tf.tasks.losses import correct, cross_entropy
+from bert_tf.tasks.losses import accuracy, mean_cross_entropy
 from bert_tf.tasks.ner_data import Document, Sentence
-from bert_tf.tasks.task import Batch, Sums, encoder_inputs
+from bert_tf.tasks.task import POOLER, Batch, Sums, encoder_inputs
 from bert_tf.tokenization import FullTokenizer
 
 Tensor = Any
@@ -54,6 +54,7 @@ class NerFeaturizer:
         max_seq_length: T.
         tags: The classes.
         context: `DOCUMENT`: sentences are read with those around them; `SENTENCE`: alone.
+        tags_from: Where the classes come from, for messages.
 
     Attributes:
         long: Units of text that took more than one window.
@@ -61,20 +62,28 @@ class NerFeaturizer:
     """
 
     def __init__(
-        self, tokenizer: FullTokenizer, max_seq_length: int, tags: Sequence[str], context: str
+        self,
+        tokenizer: FullTokenizer,
+        max_seq_length: int,
+        tags: Sequence[str],
+        context: str,
+        tags_from: str = "the training file",
     ) -> None:
         if max_seq_length <= SPECIALS_SINGLE:
             raise ValueError(f"--max_seq_length must be at least 3, but is {max_seq_length}.")
         self.tokenizer, self.max_seq_length, self.context = tokenizer, max_seq_length, context
         self._numbers = {tag: number for number, tag in enumerate(tags)}
+        self._tags_from = tags_from
         self._words: dict[str, list[int]] = {}
         self.long = self.units = 0
 
-    def table(self, documents: Sequence[Document]) -> tuple[list[list[TaggedWord]], ExampleTable]:
-        """The words that each window tags, and the windows."""
+    def table(
+        self, documents: Sequence[Document], first: int = 0
+    ) -> tuple[list[list[TaggedWord]], ExampleTable]:
+        """The words that each window tags, and the windows; sentences are counted from `first`."""
         columns: dict[str, list[Any]] = {name: [] for name in SEQUENCES}
         tagged: list[list[TaggedWord]] = []
-        number = 0  # of the sentence, over all documents
+        number = first  # of the sentence, over all documents
         for document in documents:
             units = [document] if self.context == DOCUMENT else [[each] for each in document]
             for unit in units:
@@ -146,7 +155,7 @@ class NerFeaturizer:
         unknown = [tag for tag in sentence.tags if tag not in self._numbers]
         if unknown:
             raise TextFileError(
-                f"{sentence.where}: every tag must be one of the training file's, "
+                f"{sentence.where}: every tag must be one of those of {self._tags_from}, "
                 f"{', '.join(self._numbers)}, but {unknown[0]!r} is not."
             )
         return [self._numbers[tag] for tag in sentence.tags]
@@ -179,6 +188,7 @@ class NerTask:
     """
 
     sum_names: tuple[str, ...] = ("loss_sum", "correct", "words")
+    unread: tuple[str, ...] = (POOLER,)
     token_outputs: tuple[str, ...] = ("tags",)
 
     def __init__(
@@ -219,18 +229,12 @@ class NerTask:
         self, model: keras.Model, batch: Batch, totals: Sums, dropout: Dropout | None
     ) -> tuple[Tensor, Sums]:
         """Mean cross entropy of the words; see `Task.loss`."""
-        logits, labels = self._logits(model, batch, dropout), batch["label_ids"]
-        weights = self._weights(batch)
-        total = ops.sum(weights * cross_entropy(logits, labels))
-        return total / ops.maximum(totals["words"], 1.0), {
-            "loss_sum": total,
-            "correct": ops.sum(weights * correct(logits, labels)),
-            "words": ops.sum(weights),
-        }
+        logits, weights = self._logits(model, batch, dropout), self._weights(batch)
+        return mean_cross_entropy(logits, batch["label_ids"], weights, totals["words"], "words")
 
     def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:
         """Share of right tags."""
-        return {"accuracy": sums["correct"] / max(sums["words"], 1.0)}
+        return accuracy(sums, "words")
 
     def predict(self, model: keras.Model, batch: Batch) -> dict[str, Tensor]:
         """The likeliest tags, int32 [B, T]."""

@@ -37,6 +37,7 @@ class PretrainingTask:
     Source: `model_fn_builder` of the original's run_pretraining.py.
     """
 
+    unread: tuple[str, ...] = ()
     sum_names: tuple[str, ...] = (
         "masked_lm_loss",
         "masked_lm_correct",

@@ -15,7 +15,7 @@ from bert_tf.modeling.dropout import Dropout
 from bert_tf.modeling.task_heads import build_span_model
 from bert_tf.tasks.losses import cross_entropy
 from bert_tf.tasks.squad_features import training_schema
-from bert_tf.tasks.task import Batch, Sums, encoder_inputs
+from bert_tf.tasks.task import POOLER, Batch, Sums, encoder_inputs
 
 Tensor = Any
 
@@ -39,6 +39,7 @@ class SquadTask:
     """
 
     sum_names: tuple[str, ...] = ("loss_sum", "examples")
+    unread: tuple[str, ...] = (POOLER,)
 
     def __init__(
         self,

@@ -117,13 +117,14 @@ class SquadFeaturizer:
         return TokenizedParagraph([vocab[token] for token in tokens], tokens, word_of, first_token)
 
     def windows(
-        self, questions: Sequence[Question], training: bool
+        self, questions: Sequence[Question], training: bool, first: int = 0
     ) -> tuple[list[Window], ExampleTable]:
         """All windows of the questions, in order, and their table.
 
         Args:
             questions: The questions.
             training: Whether the table has the positions of the answers.
+            first: How many windows there were before, for the `unique_ids`.
         """
         windows: list[Window] = []
         names = prediction_schema(self.max_seq_length).features
@@ -132,7 +133,7 @@ class SquadFeaturizer:
         columns: dict[str, list[Any]] = {feature.name: [] for feature in names}
         for number, question in enumerate(questions):
             for window, row in self._rows(number, question, training):
-                row["unique_ids"] = FIRST_ID + len(windows)
+                row["unique_ids"] = FIRST_ID + first + len(windows)
                 windows.append(window)
                 for name, values in columns.items():
                     values.append(row[name])

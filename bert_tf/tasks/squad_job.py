@@ -1,20 +1,20 @@
 """What run_squad does with its files: windows in, answers and scores out."""
 
+import itertools
 import json
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bert_tf import files
-from bert_tf.config import BertConfig
-from bert_tf.inputs.examples import ExampleTable, cached, file_digest
+from bert_tf.inputs.examples import ExampleTable, cached
 from bert_tf.reporting import answers as answer_pages
 from bert_tf.reporting.page import Findings
 from bert_tf.tasks import squad_report, squad_scores
-from bert_tf.tasks.job import Outputs
+from bert_tf.tasks.job import Outputs, Setting, read_task, write_task
 from bert_tf.tasks.squad import SquadTask
 from bert_tf.tasks.squad_answers import Answer, AnswerFinder
 from bert_tf.tasks.squad_data import Question, SquadFile, read_squad
@@ -30,6 +30,10 @@ from bert_tf.tasks.task import PredictingTask
 
 # The original shuffles the questions with this seed before it makes records of them.
 _SHUFFLE_SEED = 12345
+CHUNK = 512  # questions that are predicted at once
+THRESHOLD = "null_score_diff_threshold"  # in task.json
+
+Answers = dict[str, Answer]  # by the questions' identifiers
 
 
 @dataclass(frozen=True)
@@ -40,34 +44,57 @@ class SquadOptions:
         train_file: Questions to train on.
         predict_file: Questions to answer; where it has their answers, they are scored.
         version_2: Whether questions may have no answer.
-        null_threshold: Null odds above which the answer is none.
-        output_dir: Where tokenized examples are kept.
-        vocab_file: The vocabulary, for the key of the cache.
+        null_threshold: Null odds above which the answer is none; None takes what an evaluation
+            found to be best, or else the original's 0.0.
+        known_threshold: What an evaluation of the model in --init_checkpoint found.
+        max_query_length: Tokens of a question.
         pad_to_batch: See `SquadTask`.
     """
 
     train_file: Path | None
     predict_file: Path | None
     version_2: bool
-    null_threshold: float
-    output_dir: Path
-    vocab_file: Path
+    null_threshold: float | None = None
+    known_threshold: float | None = None
+    max_query_length: int = 64
     pad_to_batch: bool = False
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Questions, and all their windows with their table."""
+
+    questions: list[Question]
+    windows: list[Window]
+    table: ExampleTable
 
 
 @dataclass
 class SquadJob:
-    """See `tasks.job.Job`."""
+    """See `tasks.job.Job`.
+
+    Attributes:
+        options: What run_squad is told.
+        setting: What every job is given; its stride is --doc_stride.
+        finder: Finds answers in logits.
+    """
 
     options: SquadOptions
-    config: BertConfig
-    featurizer: SquadFeaturizer
+    setting: Setting
     finder: AnswerFinder
-    say: Callable[[str], None] = lambda _: None
     _read: SquadFile | None = None
-    _windows: list[Window] = field(default_factory=list)
-    _table: ExampleTable | None = None
-    _answers: tuple[Any, dict[str, Answer]] | None = None
+    _evaluated: Chunk | None = None
+    _chunks: list[Chunk] = field(default_factory=list)
+    _answered: tuple[Outputs, Answers, float] | None = None
+
+    def __post_init__(self) -> None:
+        setting = self.setting
+        self.featurizer = SquadFeaturizer(
+            setting.tokenizer,
+            setting.max_seq_length,
+            setting.stride,
+            self.options.max_query_length,
+        )
 
     @property
     def metric(self) -> str:
@@ -76,20 +103,17 @@ class SquadJob:
 
     def task(self, seed: int) -> PredictingTask:
         """The task."""
-        length = self.featurizer.max_seq_length
-        return SquadTask(self.config, length, self.options.pad_to_batch, seed)
+        length = self.setting.max_seq_length
+        return SquadTask(self.setting.config, length, self.options.pad_to_batch, seed)
 
     def describe(self) -> dict[str, object]:
-        """Task, lengths, and how answers are chosen."""
-        features = self.featurizer
+        """Task and lengths."""
         return {
             "task": "squad",
             "version_2": self.options.version_2,
-            "max_seq_length": features.max_seq_length,
-            "doc_stride": features.doc_stride,
-            "max_query_length": features.max_query_length,
-            "do_lower_case": features.tokenizer.do_lower_case,
-            "null_score_diff_threshold": self.options.null_threshold,
+            "doc_stride": self.setting.stride,
+            "max_query_length": self.options.max_query_length,
+            **self.setting.describe(),
         }
 
     def training_examples(self) -> ExampleTable:
@@ -97,22 +121,18 @@ class SquadJob:
         path = self.options.train_file
         if path is None:
             raise ValueError("--do_train needs the questions to train on: give --train_file.")
-        key = {
-            "file": file_digest(path),
-            "vocabulary": file_digest(self.options.vocab_file),
-            "task": self.describe(),
-        }
 
         def make() -> ExampleTable:
             read = read_squad(path, training=True, version_2=self.options.version_2)
             questions = list(read.questions)
             random.Random(_SHUFFLE_SEED).shuffle(questions)
             _, table = self.featurizer.windows(questions, training=True)
-            self._report(read)
+            self._report(read.unrecoverable)
             return table
 
-        schema = training_schema(self.featurizer.max_seq_length)
-        return cached(self.options.output_dir / "train.tf_record", schema, SEQUENCES, key, make)
+        schema = training_schema(self.setting.max_seq_length)
+        key = {"task": self.describe()}
+        return self.setting.cached("train.tf_record", path, schema, SEQUENCES, key, make)
 
     def epoch_size(self, table: ExampleTable) -> int:
         """Questions of the training file: the original counts them, not their windows."""
@@ -121,26 +141,33 @@ class SquadJob:
             return len(table)
         return len(read_squad(path, True, self.options.version_2).questions)
 
-    def _report(self, read: SquadFile) -> None:
+    def _report(self, unrecoverable: int = 0) -> None:
         features = self.featurizer
         for count, what in (
-            (read.unrecoverable, "questions were left out: their answer is not in the context"),
+            (unrecoverable, "questions were left out: their answer is not in the context"),
             (features.lost_answers, "answers are longer than what any window shows of them"),
             (features.cut_questions, "questions were cut to --max_query_length"),
         ):
             if count:
-                self.say(f"{count} {what}.")
+                self.setting.say(f"{count} {what}.")
         features.lost_answers = features.cut_questions = 0
 
     def evaluation_examples(self) -> ExampleTable:
         """Windows of the file to predict, which must have answers."""
-        table = self._predicted_table()
         if not self._file().has_answers:
             raise ValueError(
                 f"--predict_file={self.options.predict_file} must have answers to be evaluated on, "
                 "but has none. Give --do_predict alone."
             )
-        return table
+        return self._whole().table
+
+    def _whole(self) -> Chunk:
+        """All questions at once; kept, for scores need them again."""
+        if self._evaluated is None:
+            questions = self._file().questions
+            self._evaluated = Chunk(questions, *self.featurizer.windows(questions, training=False))
+            self._keep([self._evaluated.table])
+        return self._evaluated
 
     def _file(self) -> SquadFile:
         if self._read is None:
@@ -149,42 +176,49 @@ class SquadJob:
             self._read = read_squad(self.options.predict_file, False, self.options.version_2)
         return self._read
 
-    def _predicted_table(self) -> ExampleTable:
-        if self._table is None:
-            self._windows, self._table = self.featurizer.windows(self._file().questions, False)
-            self._report(SquadFile([], 0, False))
-            path = self.options.output_dir / "eval.tf_record"
-            schema = prediction_schema(self.featurizer.max_seq_length)
-            made = self._table
-            cached(path, schema, SEQUENCES, {"questions": made.fingerprint()}, lambda: made)
-        return self._table
+    def _keep(self, tables: Sequence[ExampleTable]) -> None:
+        """Says what did not fit, and writes `eval.tf_record` as the original does."""
+        self._report()
+        whole = ExampleTable.concatenate(tables)
+        path = self.setting.directory / "eval.tf_record"
+        schema = prediction_schema(self.setting.max_seq_length)
+        cached(path, schema, SEQUENCES, {"questions": whole.fingerprint()}, lambda: whole)
 
-    def answers(self, outputs: Outputs) -> dict[str, Answer]:
-        """The answer of every question, from the logits of all windows."""
-        if self._answers is None or self._answers[0] is not outputs:
-            self._answers = (outputs, self._find(outputs))
-        return self._answers[1]
-
-    def _find(self, outputs: Outputs) -> dict[str, Answer]:
+    def answers(self, outputs: Outputs, chunk: Chunk) -> Answers:
+        """The answer of every question of a chunk, from the logits of all its windows."""
         by_question: dict[int, list[Any]] = defaultdict(list)
-        logits = zip(self._windows, outputs["start_logits"], outputs["end_logits"], strict=True)
+        logits = zip(chunk.windows, outputs["start_logits"], outputs["end_logits"], strict=True)
         for window, start, end in logits:
             by_question[window.question].append((window, start, end))
         return {
             question.identifier: self.finder.answer(
                 question, self._context(question), by_question[number]
             )
-            for number, question in enumerate(self._file().questions)
+            for number, question in enumerate(chunk.questions)
         }
+
+    def _known(self, outputs: Outputs) -> tuple[Answers, float]:
+        """Answers and threshold; kept, for scores, files and the page all need them."""
+        if self._answered is None or self._answered[0] is not outputs:
+            threshold = self.options.null_threshold or 0.0
+            self._answered = (outputs, self.answers(outputs, self._whole()), threshold)
+        return self._answered[1:]
 
     def _context(self, question: Question) -> TokenizedParagraph:
         return self.featurizer.tokenized(question.paragraph)
 
     def score(self, outputs: Outputs) -> dict[str, float]:
-        """The official scores; of v2.0 the best thresholds, too."""
-        answers = self.answers(outputs)
+        """The official scores, at the threshold given or 0.0; of v2.0 the best threshold, too."""
+        return self._scores(*self._known(outputs))
+
+    def _scored(self) -> list[Question]:
+        """Version 1.1 scores what has an answer; in 2.0, having none is one."""
+        everything = self.options.version_2
+        return [each for each in self._file().questions if each.answers or everything]
+
+    def _scores(self, answers: Answers, threshold: float) -> dict[str, float]:
         gold = {question.identifier: question.answers for question in self._scored()}
-        predictions = {name: self._chosen(answer) for name, answer in answers.items()}
+        predictions = self._chosen(answers, threshold)
         if not self.options.version_2:
             return squad_scores.version_1(gold, predictions)
         texts = {name: answer.best.text if answer.best else "" for name, answer in answers.items()}
@@ -194,63 +228,93 @@ class SquadJob:
             **squad_scores.best_thresholds(gold, texts, odds),
         }
 
-    def _scored(self) -> list[Question]:
-        """Version 1.1 scores what has an answer; in 2.0, having none is one."""
-        everything = self.options.version_2
-        return [each for each in self._file().questions if each.answers or everything]
-
-    def _chosen(self, answer: Answer) -> str:
+    def _chosen(self, answers: Answers, threshold: float) -> dict[str, str]:
+        """The text of each answer; empty for none."""
         if not self.options.version_2:
-            return answer.nbest[0].text
-        if answer.best is None or answer.null_odds > self.options.null_threshold:
-            return ""
-        return answer.best.text
+            return {name: answer.nbest[0].text for name, answer in answers.items()}
+        return {
+            name: "" if answer.best is None or answer.null_odds > threshold else answer.best.text
+            for name, answer in answers.items()
+        }
 
     def write_evaluation(
         self, outputs: Outputs, scores: Mapping[str, float], directory: Path
     ) -> None:
-        """The same files as a prediction."""
-        self._write(outputs, directory)
+        """The same files as a prediction; of v2.0, the threshold of the best F1 in `task.json`."""
+        self._write(*self._known(outputs), directory)
+        if self.options.version_2:
+            known = read_task(directory)
+            content = known.content if known else self.describe()
+            write_task(directory, {**content, THRESHOLD: scores["best_f1_thresh"]})
 
     def report(self, outputs: Outputs) -> Findings:
         """Scores by kind of question, and the worst mistakes in their contexts."""
-        answers, questions = self.answers(outputs), self._scored()
+        (answers, threshold), questions = self._known(outputs), self._scored()
         version_2 = self.options.version_2
-        chosen = {name: self._chosen(answer) for name, answer in answers.items()}
+        chosen = self._chosen(answers, threshold)
 
         def show(number: int) -> answer_pages.ShownAnswer:
             question = questions[number]
-            row = self._row(question, answers[question.identifier])
+            name = question.identifier
+            row = self._row(question, answers[name], chosen[name])
             return squad_report.shown(question, row["start"], row["end"])
 
         sections = answer_pages.sections(
             squad_report.answered(questions, answers, chosen, version_2),
             show,
-            self.options.null_threshold if version_2 else None,
+            threshold if version_2 else None,
         )
         title = f"Question answering: SQuAD {'2.0' if version_2 else '1.1'}"
         return Findings(title, str(self.options.predict_file), len(questions), sections)
 
     def prediction_examples(self) -> Iterator[ExampleTable]:
-        """All windows at once: the windows of a question belong together."""
-        yield self._predicted_table()
+        """Windows of some questions at a time: the windows of a question belong together."""
+        if self._evaluated is not None:  # They are made already.
+            self._chunks.append(self._evaluated)
+            yield self._evaluated.table
+            return
+        questions, windows = iter(self._file().questions), 0
+        tables = []
+        while part := list(itertools.islice(questions, CHUNK)):
+            chunk = Chunk(part, *self.featurizer.windows(part, training=False, first=windows))
+            windows += len(chunk.windows)
+            tables.append(chunk.table)
+            self._chunks.append(chunk)
+            yield chunk.table
+        self._keep(tables)
 
     def write_predictions(self, outputs: Iterator[Outputs], directory: Path) -> Outputs | None:
         """`predictions.json`, `nbest_predictions.json`, `null_odds.json` as the original's."""
-        scored = None
+        answers: Answers = {}
         for each in outputs:
-            self._write(each, directory)
-            if self._file().has_answers:
-                scored = each
-                scores = self.score(each)
-                text = "".join(f"{name} = {value}\n" for name, value in sorted(scores.items()))
-                files.write_text(directory / "predict_results.txt", text)
-                self.say(text.rstrip())
-        self.say(f"Predicted: {directory / 'predictions.json'}")
+            answers |= self.answers(each, self._chunks.pop(0))
+        threshold = self._threshold(directory)
+        self._write(answers, threshold, directory)
+        scored: Outputs | None = None
+        if self._file().has_answers:
+            scored = {}  # Answers are all that scores and page ask for, and these are known.
+            self._answered = (scored, answers, threshold)
+            scores = self._scores(answers, threshold)
+            text = "".join(f"{name} = {value}\n" for name, value in sorted(scores.items()))
+            files.write_text(directory / "predict_results.txt", text)
+            self.setting.say(text.rstrip())
+        self.setting.say(f"Predicted: {directory / 'predictions.json'}")
         return scored
 
-    def _write(self, outputs: Outputs, directory: Path) -> None:
-        answers = self.answers(outputs)
+    def _threshold(self, directory: Path) -> float:
+        """What was given, or what an evaluation of this model found, or else the original's 0.0."""
+        options = self.options
+        if not options.version_2 or options.null_threshold is not None:
+            return options.null_threshold or 0.0
+        own = read_task(directory)
+        found = own.content.get(THRESHOLD) if own else None
+        found = options.known_threshold if found is None else found
+        if found is None:
+            return 0.0
+        self.setting.say(f"--{THRESHOLD}={found} was best in an evaluation of this model.")
+        return float(found)
+
+    def _write(self, answers: Answers, threshold: float, directory: Path) -> None:
         nbest = {
             name: [
                 {
@@ -263,7 +327,7 @@ class SquadJob:
             ]
             for name, answer in answers.items()
         }
-        chosen = {name: self._chosen(answer) for name, answer in answers.items()}
+        chosen = self._chosen(answers, threshold)
         _write_json(directory / "predictions.json", chosen)
         _write_json(directory / "nbest_predictions.json", nbest)
         if self.options.version_2:
@@ -271,12 +335,12 @@ class SquadJob:
             _write_json(directory / "null_odds.json", odds)
         with files.writing(directory / "predictions.jsonl") as lines:
             for question in self._file().questions:
-                row = self._row(question, answers[question.identifier])
+                name = question.identifier
+                row = self._row(question, answers[name], chosen[name])
                 lines.write(json.dumps(row, ensure_ascii=False) + "\n")
 
-    def _row(self, question: Question, answer: Answer) -> dict[str, Any]:
+    def _row(self, question: Question, answer: Answer, text: str) -> dict[str, Any]:
         """A line of `predictions.jsonl`: the answer with its place in the context."""
-        text = self._chosen(answer)
         entry = next((each for each in answer.nbest if each.text == text and each.span), None)
         start = end = None
         if entry and entry.span:

@@ -9,6 +9,7 @@ from bert_tf.inputs.records import RecordSchema
 from bert_tf.modeling.dropout import Dropout
 
 Tensor = Any
+POOLER = "bert/pooler/"
 Batch = Mapping[str, Tensor]
 Sums = dict[str, Tensor]
 
@@ -30,9 +31,12 @@ class Task(Protocol):
 
     Attributes:
         sum_names: Names of the sums that `loss` returns.
+        unread: Beginnings of the names of weights that `loss` never reads. They are not trained:
+            without a gradient, the original's optimizer leaves them out, decay and all.
     """
 
     sum_names: tuple[str, ...]
+    unread: tuple[str, ...]
 
     def build_model(self) -> keras.Model:
         """A new model, its parts named as in `conversion.weight_map`."""

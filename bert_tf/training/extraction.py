@@ -4,8 +4,7 @@ import contextlib
 import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-
-import numpy as np
+from typing import Protocol, TypeVar
 
 from bert_tf.conversion import tf1
 from bert_tf.inputs.batches import TableSource
@@ -20,6 +19,17 @@ from bert_tf.training.runtime import Runtime
 from bert_tf.training.state import State
 
 _NOWHERE = Path(".bert_tf_nowhere")
+
+
+class HasTable(Protocol):
+    """A chunk of texts, with their input sequences."""
+
+    @property
+    def table(self) -> ExampleTable:
+        """The sequences."""
+
+
+Chunk = TypeVar("Chunk", bound=HasTable)
 
 
 class Extractor:
@@ -61,21 +71,21 @@ class Extractor:
         self._limits = {"input_ids": _vocab_size(state)}
 
     def run(
-        self, tables: Iterable[ExampleTable], total: int | None = None
-    ) -> Iterator[tuple[ExampleTable, Outputs]]:
-        """Each table with its outputs, in order.
+        self, chunks: Iterable[Chunk], total: int | None = None
+    ) -> Iterator[tuple[Chunk, Outputs]]:
+        """Each chunk with the outputs of its table, in order.
 
         Args:
-            tables: Chunks of texts.
+            chunks: Chunks of texts; the next one is made while one is computed.
             total: Number of texts, if known, for the progress line.
         """
         runtime = self._runtime
         with contextlib.closing(
             reports.Progress("extract", total, visible=runtime.is_chief)
         ) as progress:
-            for table in prefetched(tables):
-                source = TableSource(table, runtime.length_multiple, self._limits)
-                yield table, self._predictor.run(source, self._batch_size, progress)
+            for chunk in prefetched(chunks):
+                source = TableSource(chunk.table, runtime.length_multiple, self._limits)
+                yield chunk, self._predictor.run(source, self._batch_size, progress)
 
 
 def _vocab_size(state: State) -> int:
@@ -86,13 +96,3 @@ def slices(count: int, parts: int) -> list[tuple[int, int]]:
     """Begin and end of `parts` even, consecutive parts of `count` things."""
     ends = [count * number // parts for number in range(parts + 1)]
     return list(itertools.pairwise(ends))
-
-
-def as_type(outputs: Outputs, dtype: str) -> Outputs:
-    """Outputs in another float type."""
-    return {
-        name: [each.astype(dtype) for each in values]
-        if isinstance(values, list)
-        else np.asarray(values).astype(dtype)
-        for name, values in outputs.items()
-    }

@@ -11,7 +11,6 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -21,7 +20,7 @@ from bert_tf.conversion import tf1
 from bert_tf.inputs.batches import TableSource
 from bert_tf.inputs.examples import ExampleTable
 from bert_tf.inputs.prefetch import prefetched
-from bert_tf.tasks.job import Job, Outputs
+from bert_tf.tasks.job import Job, Outputs, write_task
 from bert_tf.tasks.task import PredictingTask
 from bert_tf.training import loop, reports, run_page
 from bert_tf.training.evaluation import Predictor
@@ -29,7 +28,7 @@ from bert_tf.training.options import FinetuningOptions
 from bert_tf.training.runtime import Runtime
 from bert_tf.training.state import State
 
-TASK_FILE, CONFIG_FILE, VOCAB_FILE = "task.json", "bert_config.json", "vocab.txt"
+CONFIG_FILE, VOCAB_FILE = "bert_config.json", "vocab.txt"
 SEEDS_FILE = "seeds.json"
 CONFIDENCE = 0.95
 
@@ -73,26 +72,6 @@ def _run_seed(job: Job, runtime: Runtime, options: FinetuningOptions) -> dict[st
         if options.do_predict:
             session.predict(state)
     return scores
-
-
-def read_task(directory: Path) -> dict[str, Any]:
-    """What `task.json` says of the model in a directory; nothing where there is none.
-
-    Raises:
-        ValueError: If the file is damaged.
-    """
-    path = directory / TASK_FILE
-    if not path.exists():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(
-            f"{path} must be JSON as training writes it, but is not: {error}"
-        ) from None
-    if not isinstance(content, dict) or "task" not in content:
-        raise ValueError(f"{path} must be an object with the key task, as training writes it.")
-    return content
 
 
 class Selection:
@@ -152,6 +131,8 @@ class _Session:
         """Trains on all epochs; the state of the run is in the output directory."""
         table = self.job.training_examples()
         source = self._source(table)
+        if self.options.do_eval:  # A file that does not fit must not fail after hours.
+            self._evaluation_source()
         training = self.options.for_examples(self.job.epoch_size(table))
         if training.eval_every:
             training.check_evaluation(self.runtime.replicas)
@@ -252,8 +233,7 @@ class _Session:
         """Puts what the checkpoints are of beside them: task, config, vocabulary."""
         if not self.runtime.is_chief:
             return
-        text = json.dumps(self.job.describe(), ensure_ascii=False, indent=2)
-        files.write_text(self.directory / TASK_FILE, text + "\n")
+        write_task(self.directory, self.job.describe())
         config, vocab = self.options.config, self.options.vocab_file
         if config is not None:
             config.to_json_file(self.directory / CONFIG_FILE)

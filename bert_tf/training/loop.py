@@ -179,7 +179,7 @@ def _train(
     evaluation: Callable[[State], Evaluation] | None,
 ) -> None:
     runtime, options = state.runtime, state.options
-    optimizer = state.prepare_training(source)
+    optimizer = state.prepare_training(source, task.unread)
     start = state.restore()
     if runtime.name == "multi_worker_mirrored":
         _check_agreement(state)

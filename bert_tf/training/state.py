@@ -24,6 +24,7 @@ from bert_tf.conversion import initialize, tf1
 from bert_tf.conversion.weight_map import named_variables
 from bert_tf.inputs.datasets import Source
 from bert_tf.optimization import Optimizer, Schedule, is_frozen, layer_rates
+from bert_tf.tasks.job import BEST_DIRECTORY
 from bert_tf.tasks.task import BuildsModel
 from bert_tf.training import reports
 from bert_tf.training.checkpoints import CheckpointStore
@@ -32,7 +33,6 @@ from bert_tf.training.options import TrainingOptions
 from bert_tf.training.runtime import Runtime
 
 PRIVATE = "bert_tf/"  # prefix of what other programs' checkpoints do not hold
-BEST_DIRECTORY = "best"  # of the output directory
 FINGERPRINT = f"{PRIVATE}run"
 # Of a model's config, what is no property of the function that it computes, or is said elsewhere.
 _NO_PART_OF_THE_MODEL = ("seed", "name", "dtype", "build_config")
@@ -58,9 +58,9 @@ class State:
         with runtime.strategy.scope():
             self.model = task.build_model()
             self.weights = named_variables(self.model)
-            self.trained = [not is_frozen(name, options.freeze_layers) for name in self.weights]
             self.step = orbit.utils.create_global_step()
         self.schedule = schedule
+        self.trained: list[bool] = []  # for each of the weights, once training is prepared
         self.optimizer: Optimizer | None = None
         self.loss_scale = LossScale(active=False)
         self.store = CheckpointStore(options.output_dir, options.keep_checkpoint_max)
@@ -68,12 +68,19 @@ class State:
         self.unloaded: tuple[str, ...] = ()
         self._records: str | None = None
 
-    def prepare_training(self, source: Source | None = None) -> Optimizer:
+    def prepare_training(
+        self, source: Source | None = None, unread: tuple[str, ...] = ()
+    ) -> Optimizer:
         """Creates what only training needs: the optimizer with its slots, and the loss scale.
 
         Args:
             source: The examples, for the fingerprint alone.
+            unread: See `Task`.
         """
+        frozen = self.options.freeze_layers
+        self.trained = [
+            not (is_frozen(name, frozen) or name.startswith(unread)) for name in self.weights
+        ]
         self._records = source.fingerprint() if source else None
         with self.runtime.strategy.scope():
             variables = {

@@ -12,7 +12,7 @@ from bert_tf.inputs.example_proto import parse_example
 from bert_tf.inputs.records import RecordWriter, read_records
 from bert_tf.tasks import classification
 from bert_tf.tasks.classification import Featurizer
-from bert_tf.tasks.classifier_job import glue_data
+from bert_tf.tasks.text_data import glue_data
 from bert_tf.tokenization import FullTokenizer
 from tests.support import commands, small
 
@@ -109,7 +109,9 @@ def test_records_of_the_test_split_are_the_originals(case):
     folder, tmp_path, flags, _ = case
     data = glue_data(flags["task_name"], folder)
     tokenizer = FullTokenizer(flags["vocab_file"])
-    table = Featurizer(tokenizer, flags["max_seq_length"], data.labels).table(data.splits["test"]())
+    table = Featurizer(tokenizer, flags["max_seq_length"], data.labels).table(
+        data.splits["test"][0].read()
+    )
     schema = classification.schema(flags["max_seq_length"])
     columns = {f.name: table.columns[f.name].reshape(len(table), -1) for f in schema.features}
     with RecordWriter(tmp_path / "predict.tf_record") as writer:

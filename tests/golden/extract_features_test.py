@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from bert_tf.inputs import windows
+from bert_tf.tasks.features import Text, TextFeaturizer
+from bert_tf.tokenization import FullTokenizer
 from tests.golden.classifier_test import UNCASED
 from tests.support import commands, small
 
@@ -155,6 +158,93 @@ def test_long_texts_are_cut_and_counted(tmp_path, capsys):
         capsys.readouterr().out
     )
     assert len(lines(tmp_path / "x.jsonl")[0]["features"]) == 32
+
+
+LONG = (
+    "the glass is over their water and the clock turns when every book is in the wind " * 4
+)  # whole words
+
+
+@pytest.mark.parametrize("line", [LONG, f"{LONG}||| the sea", f"the sea ||| {LONG}"])
+def test_windows_hold_every_token_of_long_texts(tmp_path, capsys, line):
+    text = tmp_path / "long.txt"
+    text.write_text(f"short sea\n{line}\nbread\n")
+    flags = {"input_file": text, "long_texts": "window", "doc_stride": 8}
+    rows = lines(run(tmp_path, "w.jsonl", **flags))
+    assert (
+        "1 of 3 texts are longer than --max_seq_length = 32 and were read in several windows"
+        in (capsys.readouterr().out)
+    )
+    assert [row["linex_index"] for row in rows] == [0, 1, 2]
+    tokenizer = FullTokenizer(small.VOCAB)
+    parts = [tokenizer.tokenize(part) for part in line.split("|||")]
+    wanted = ["[CLS]"]
+    for part in parts:
+        wanted += [*part, "[SEP]"]
+    tokens = [feature["token"] for feature in rows[1]["features"]]
+    assert tokens == wanted
+    plain = lines(run(tmp_path, "p.jsonl", input_file=text))
+    for place in (0, 2):  # Short texts are what they are without windows.
+        ours, theirs = (
+            np.array([feature["layers"][0]["values"] for feature in each[place]["features"]])
+            for each in (rows, plain)
+        )
+        np.testing.assert_allclose(ours, theirs, atol=2e-6)
+
+
+def test_vectors_come_from_the_window_with_most_context():
+    tokenizer = FullTokenizer(small.VOCAB)
+    tokens = tokenizer.tokenize(LONG)
+    spans = windows.spans_of(len(tokens), 30, 8)
+    chunk = TextFeaturizer(tokenizer, 32, 8).chunk([Text(0, LONG, None)])
+    assert [window.spans[0] for window in chunk.windows[0]] == spans
+    sequences, places = next(chunk.places())
+    ids = chunk.table.columns["input_ids"][sequences, places]
+    assert [tokenizer.inv_vocab[int(each)] for each in ids] == ["[CLS]", *tokens, "[SEP]"]
+    for number, best in enumerate(windows.max_context(spans)):
+        first = spans[number][0]
+        for offset in np.flatnonzero(best):
+            place = first + offset + 1
+            assert (sequences[place], places[place]) == (number, offset + 1)
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean", "max"])
+def test_windows_are_pooled_by_the_stated_rule(tmp_path, pooling):
+    text = tmp_path / "long.txt"
+    text.write_text(f"{LONG}\nsea\n")
+    flags = {"input_file": text, "long_texts": "window", "doc_stride": 8, "layers": "-1"}
+    pooled = lines(run(tmp_path, "w.jsonl", pooling=pooling, **flags))
+    ids = FullTokenizer(small.VOCAB).encode(LONG)
+    spans = windows.spans_of(len(ids), 30, 8)
+    inverse = FullTokenizer(small.VOCAB).inv_vocab
+    each = tmp_path / "each.txt"
+    pieces = [" ".join(inverse[i] for i in ids[a : a + n]) for a, n in spans]
+    assert not any("##" in piece for piece in pieces), "each window must be a text of its own"
+    each.write_text("\n".join(pieces) + "\n")
+    own = lines(run(tmp_path, "o.jsonl", pooling=pooling, input_file=each, layers="-1"))
+    vectors = np.array([row["layers"][0]["values"] for row in own])
+    weights = np.array([size + 2 for _, size in spans])[:, None]
+    expected = vectors.max(0) if pooling == "max" else (vectors * weights).sum(0) / weights.sum()
+    np.testing.assert_allclose(pooled[0]["layers"][0]["values"], expected, atol=3e-6)
+
+
+def test_sentence_vectors_of_long_texts(tmp_path, capsys):
+    text = tmp_path / "long.txt"
+    text.write_text(f"{LONG}\nsea\n")
+    flags = {name: FLAGS[name] for name in FLAGS if name not in ("layers", "batch_size")}
+    commands.run("embed", **flags, input_file=text, output_file=tmp_path / "v.npy", doc_stride=8)
+    assert "1 of 2 texts are longer than --max_seq_length = 32 and were read in several" in (
+        capsys.readouterr().out
+    )
+    vectors = np.load(tmp_path / "v.npy")
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-6)
+    options = {"input_file": text, "long_texts": "window", "doc_stride": 8, "layers": "-1"}
+    pooled = lines(run(tmp_path, "p.jsonl", pooling="mean", **options))
+    mean = np.array(pooled[0]["layers"][0]["values"])
+    np.testing.assert_allclose(vectors[0], mean / np.linalg.norm(mean), atol=1e-5)
+    cut = {**flags, "long_texts": "truncate"}
+    commands.run("embed", **cut, input_file=text, output_file=tmp_path / "c.npy")
+    assert not np.allclose(np.load(tmp_path / "c.npy")[0], vectors[0], atol=1e-4)
 
 
 @pytest.mark.parametrize(

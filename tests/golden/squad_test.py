@@ -1,12 +1,14 @@
 """SQuAD 1.1 and 2.0 against the original: records, answers and odds of its checkpoints."""
 
 import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bert_tf.inputs.records import RecordWriter
-from bert_tf.tasks import squad_data, squad_features
+from bert_tf.tasks import squad_data, squad_features, squad_job
 from bert_tf.tasks.squad_features import SquadFeaturizer
 from bert_tf.tokenization import FullTokenizer
 from tests.golden.classifier_test import UNCASED, features, golden_records
@@ -121,11 +123,13 @@ def predict_small_squad2(output_dir: Path, **changes) -> Path:
         max_seq_length=length,
         doc_stride=stride,
         max_query_length=query,
-        predict_file=folder / questions,
-        init_checkpoint=folder / "model.ckpt-40",
         output_dir=output_dir,
-        do_predict=True,
-        **changes,
+        **{
+            "predict_file": folder / questions,
+            "init_checkpoint": folder / "model.ckpt-40",
+            "do_predict": True,
+            **changes,
+        },
     )
     return folder
 
@@ -135,6 +139,76 @@ def test_threshold(tmp_path):
         tmp_path, version_2_with_negative=True, null_score_diff_threshold=8
     )
     assert load(tmp_path / "predictions.json") == load(folder / "predictions_threshold_8.json")
+
+
+def test_chunks_of_questions_give_the_same_answers_and_records(tmp_path, monkeypatch):
+    options = {"version_2_with_negative": True}
+    folder = predict_small_squad2(tmp_path / "whole", **options)
+    monkeypatch.setattr(squad_job, "CHUNK", 2)
+    predict_small_squad2(tmp_path / "parts", **options)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert features(parts / "eval.tf_record") == features(whole / "eval.tf_record")
+    assert features(parts / "eval.tf_record") == features(
+        golden_records(folder / "eval.tf_record", tmp_path)
+    )
+    assert load(parts / "predictions.json") == load(folder / "predictions.json")
+    same_lists(load(parts / "nbest_predictions.json"), load(whole / "nbest_predictions.json"))
+
+
+def results_of(path: Path) -> dict[str, float]:
+    pairs = (line.split(" = ") for line in path.read_text().splitlines())
+    return {name: float(value) for name, value in pairs}
+
+
+def questions_that_a_threshold_helps(path: Path) -> Path:
+    """The small questions; those with low null odds are answered by what the golden model says."""
+    folder = small.GOLDENS / "squad2"
+    odds, nbest = load(folder / "null_odds.json"), load(folder / "nbest_predictions.json")
+    content = load(folder / "questions.json")
+    middle = sorted(odds.values())[len(odds) // 2]
+    for article in content["data"]:
+        for paragraph in article["paragraphs"]:
+            for question in paragraph["qas"]:
+                name = question["id"]
+                said = next((each["text"] for each in nbest[name] if each["text"]), "")
+                question["is_impossible"] = odds[name] >= middle or not said
+                answer = {"text": said, "answer_start": 0}
+                question["answers"] = [] if question["is_impossible"] else [answer]
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_the_best_threshold_is_kept_with_the_model_and_taken_by_predictions(tmp_path, capsys):
+    questions = questions_that_a_threshold_helps(tmp_path / "questions.json")
+    options = {"version_2_with_negative": True, "predict_file": questions}
+    folder = predict_small_squad2(tmp_path / "m", **options)  # the original's 0.0 before that
+    assert load(tmp_path / "m/predictions.json") == load(folder / "predictions.json")
+    predict_small_squad2(tmp_path / "m", do_eval=True, **{**options, "do_predict": False})
+    scores = results_of(tmp_path / "m/eval_results.txt")
+    stored = load(tmp_path / "m/task.json")["null_score_diff_threshold"]
+    assert np.float32(stored) == np.float32(scores["best_f1_thresh"])
+    assert scores["best_f1"] == 100.0 > scores["f1"]
+    assert load(tmp_path / "m/predictions.json") == load(folder / "predictions.json")
+
+    capsys.readouterr()
+    predict_small_squad2(tmp_path / "m", **options)
+    assert f"--null_score_diff_threshold={stored} was best in an evaluation" in (
+        capsys.readouterr().out
+    )
+    found = results_of(tmp_path / "m/predict_results.txt")
+    assert found["f1"] == pytest.approx(scores["best_f1"])
+    odds = load(tmp_path / "m/null_odds.json")
+    predictions = load(tmp_path / "m/predictions.json")
+    assert all((odds[name] > stored) <= (text == "") for name, text in predictions.items())
+
+    predict_small_squad2(tmp_path / "m", **options, null_score_diff_threshold=0.0)
+    assert load(tmp_path / "m/predictions.json") == load(folder / "predictions.json")
+
+    # Another directory that starts from this model takes it as well.
+    prefix = shutil.copytree(folder, tmp_path / "n") / "model.ckpt-40"
+    shutil.copy(tmp_path / "m/task.json", prefix.parent)
+    predict_small_squad2(tmp_path / "o", **options, init_checkpoint=prefix)
+    assert load(tmp_path / "o/predictions.json") == predictions
 
 
 def test_questions_without_answers_are_answered_but_not_scored_in_version_1(tmp_path):

@@ -40,6 +40,7 @@ def examples(count: int, seed: int) -> ExampleTable:
 
 class ToyTask:
     sum_names = ("loss_sum", "correct", "examples")
+    unread = ()
     token_outputs = ("tokens",)
 
     def __init__(self, seed: int) -> None:

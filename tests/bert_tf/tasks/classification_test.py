@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from bert_tf.tasks.classification import Featurizer
 from bert_tf.tasks.glue import GLUE, Example, find_task, read_split
 from bert_tf.tasks.metrics import METRICS
+from bert_tf.tasks.text_data import glue_data
 from bert_tf.tasks.text_tables import Columns, learn_labels, read_examples
 from bert_tf.tokenization import FullTokenizer
 from tests.support import commands, small
@@ -99,6 +101,212 @@ def test_tokenized_examples_are_kept_and_made_anew(tmp_path):
     path.write_text(path.read_text().replace("cold", "warm"))
     run(tmp_path, **options)
     assert record.stat().st_mtime_ns != before
+
+
+def test_other_columns_and_languages_are_tokenized_anew(tmp_path):
+    path = table(tmp_path)
+    options = {"train_file": path, "do_train": True, "num_train_epochs": 1}
+    record = tmp_path / "out/train.tf_record"
+    run(tmp_path, **options)
+    before = record.read_bytes()
+    run(tmp_path, **options, text_b="more")
+    assert record.read_bytes() != before
+
+    data = {each: glue_data("xnli", tmp_path, each).of("dev")[0].columns for each in ("de", "zh")}
+    assert data["de"] != data["zh"], "both languages lie in one file"
+
+
+MNLI_TRAIN = "\t".join("abcdefghijkl") + "\n" + "".join(
+    f"{n}\t1\tg\t\t\t\t\t\tThe sea is {'cold' if n % 3 else 'warm'}\tIt is cold\tx\t{label}\n"
+    for n, label in enumerate(["contradiction", "entailment", "neutral"] * 8)
+)  # fmt: skip
+
+
+def mnli(folder):
+    """The four files of MNLI, in the published form, the mismatched ones shorter."""
+    head, *rows = MNLI_TRAIN.splitlines(keepends=True)
+    unlabelled = [row.rpartition("\t")[0] + "\n" for row in (head, *rows)]
+    glue(folder, MNLI_TRAIN)
+    glue(folder, head + "".join(rows[:9]), "dev_matched.tsv")
+    glue(folder, head + "".join(rows[9:16]), "dev_mismatched.tsv")
+    glue(folder, "".join(unlabelled[:8]), "test_matched.tsv")
+    glue(folder, "".join([unlabelled[0], *unlabelled[8:]]), "test_mismatched.tsv")
+    return folder
+
+
+def results_of(folder):
+    lines = (folder / "eval_results.txt").read_text().splitlines()
+    return dict(line.split(" = ") for line in lines)
+
+
+def test_mnli_evaluates_and_predicts_both_sets_in_one_run(tmp_path):
+    data = mnli(tmp_path / "mnli")
+    common = {"data_dir": data, "text_a": None, "label": None, "do_eval": True, "do_predict": True}
+    run(tmp_path, task_name="MNLI", do_train=True, num_train_epochs=1, **common)
+    out, both = tmp_path / "out", results_of(tmp_path / "out")
+    read = {
+        name: (out / name).read_text().splitlines()
+        for name in ("test_results.tsv", "test_results_mismatched.tsv", "MNLI-m.tsv", "MNLI-mm.tsv")
+    }
+    assert [len(lines) for lines in read.values()] == [7, 17, 8, 18]
+    assert read["MNLI-m.tsv"][0] == read["MNLI-mm.tsv"][0] == "index\tprediction"
+    assert [line.split("\t")[0] for line in read["MNLI-mm.tsv"][1:]] == list(map(str, range(17)))
+    assert len((out / "predictions_mismatched.jsonl").read_text().splitlines()) == 17
+
+    # Each alone, by the same weights, gives the same.
+    model = {"init_checkpoint": out, **common}
+    (data / "dev_mismatched.tsv").rename(tmp_path / "dev")
+    (data / "test_mismatched.tsv").rename(tmp_path / "test")
+    run(tmp_path, task_name="MNLI", output_dir=tmp_path / "matched", **model)
+    (tmp_path / "dev").rename(data / "dev_mismatched.tsv")
+    (tmp_path / "test").rename(data / "test_mismatched.tsv")
+    run(tmp_path, task_name="MNLI-MM", output_dir=tmp_path / "mismatched", **model)
+    matched, mismatched = (results_of(tmp_path / name) for name in ("matched", "mismatched"))
+    for name in ("eval_accuracy", "eval_loss"):
+        assert float(both[name]) == pytest.approx(float(matched[name]), abs=1e-6)
+        assert float(both[f"{name}_mismatched"]) == pytest.approx(float(mismatched[name]), abs=1e-6)
+    assert "eval_accuracy_mismatched" not in matched
+    for ours, alone in (
+        ("test_results.tsv", "matched/test_results.tsv"),
+        ("test_results_mismatched.tsv", "mismatched/test_results.tsv"),
+    ):
+        np.testing.assert_allclose(np.loadtxt(out / ours), np.loadtxt(tmp_path / alone), atol=1e-6)
+    assert (tmp_path / "mismatched/MNLI-mm.tsv").read_text().splitlines() == read["MNLI-mm.tsv"]
+
+
+def test_a_missing_mismatched_set_is_said(tmp_path, capsys):
+    data = mnli(tmp_path / "mnli")
+    (data / "dev_mismatched.tsv").unlink()
+    common = {"data_dir": data, "text_a": None, "label": None, "task_name": "mnli"}
+    run(tmp_path, do_train=True, do_eval=True, num_train_epochs=1, **common)
+    assert "dev_mismatched.tsv: that part is left out" in capsys.readouterr().out
+    assert "eval_accuracy_mismatched" not in results_of(tmp_path / "out")
+
+
+def test_the_diagnostic_set_is_predicted_by_a_model_of_mnli(tmp_path):
+    data = mnli(tmp_path / "mnli")
+    common = {"data_dir": data, "text_a": None, "label": None}
+    run(tmp_path, task_name="mnli", do_train=True, num_train_epochs=1, **common)
+    glue(data, "index\tsentence1\tsentence2\n0\tThe sea\tBread\n1\ta\tb\n", "diagnostic.tsv")
+    run(
+        tmp_path,
+        task_name="ax",
+        init_checkpoint=tmp_path / "out",
+        output_dir=tmp_path / "ax",
+        do_predict=True,
+        **common,
+    )
+    head, *rows = (tmp_path / "ax/AX.tsv").read_text().splitlines()
+    assert head == "index\tprediction"
+    assert [row.split("\t")[0] for row in rows] == ["0", "1"]
+    assert {row.split("\t")[1] for row in rows} <= {"contradiction", "entailment", "neutral"}
+
+
+def as_hugging_face(folder, target="hf"):
+    commands.run(
+        "convert_checkpoint",
+        input=folder / "out",
+        output=folder / target,
+        output_format="huggingface",
+        bert_config_file=small.CONFIG,
+        vocab_file=small.VOCAB,
+    )
+    return folder / target
+
+
+def probabilities(path):
+    rows = map(json.loads, path.read_text().splitlines())
+    return [row["probabilities"] for row in rows]
+
+
+def assert_close(left, right):
+    assert len(left) == len(right) > 0
+    for ours, theirs in zip(left, right, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-6)
+
+
+def turned(folder, order):
+    """The folder with its classes in another order, in the config and in the head."""
+    config = json.loads((folder / "config.json").read_text())
+    names = [config["id2label"][str(number)] for number in order]
+    config["id2label"] = {str(number): name for number, name in enumerate(names)}
+    (folder / "config.json").write_text(json.dumps(config))
+    tensors = load_file(folder / "model.safetensors")
+    for name in ("classifier.weight", "classifier.bias"):
+        tensors[name] = np.ascontiguousarray(tensors[name][order])
+    save_file(tensors, folder / "model.safetensors")
+    return tuple(names)
+
+
+def test_labels_of_a_hugging_face_folder_and_back(tmp_path):
+    path = table(tmp_path)
+    run(tmp_path, train_file=path, do_train=True, num_train_epochs=3)
+    folder = as_hugging_face(tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    assert config["id2label"] == {"0": "bad", "1": "good"}
+    assert config["label2id"] == {"bad": 0, "good": 1}
+    model = {"predict_file": path, "dev_file": path, "do_predict": True, "do_eval": True}
+    run(tmp_path, **model)
+    assert turned(folder, [1, 0]) == ("good", "bad")
+    theirs = {"init_checkpoint": folder, "bert_config_file": None, "vocab_file": None}
+    run(tmp_path, **model, **theirs, output_dir=tmp_path / "theirs")
+    name = "predictions.jsonl"
+    assert_close(probabilities(tmp_path / "out" / name), probabilities(tmp_path / "theirs" / name))
+    ours, same = results_of(tmp_path / "out"), results_of(tmp_path / "theirs")
+    assert float(ours["eval_loss"]) == pytest.approx(float(same["eval_loss"]), abs=1e-6)
+
+    # Trained further on the same classes, the head keeps its order.
+    again = {"train_file": path, "do_train": True, "num_train_epochs": 1, "learning_rate": 1e-12}
+    run(tmp_path, **again, **model, **theirs, output_dir=tmp_path / "more")
+    assert_close(probabilities(tmp_path / "out" / name), probabilities(tmp_path / "more" / name))
+    assert json.loads((tmp_path / "more/task.json").read_text())["labels"] == ["good", "bad"]
+
+    other = table(tmp_path, "other.csv", "text,stars\nsea,fair\n")
+    with pytest.raises(ValueError, match=r"one of good, bad, but is 'fair'. .* id2label in .*hf"):
+        run(tmp_path, **theirs, dev_file=other, do_eval=True, output_dir=tmp_path / "o")
+
+
+def test_labels_of_published_tasks_follow_the_model(tmp_path):
+    data = mnli(tmp_path / "mnli")
+    common = {"data_dir": data, "text_a": None, "label": None, "task_name": "mnli"}
+    run(tmp_path, do_train=True, num_train_epochs=1, **common)
+    folder = as_hugging_face(tmp_path)
+    model = {**common, "do_eval": True, "do_predict": True}
+    run(tmp_path, **model)
+    turned(folder, [1, 2, 0])
+    config = json.loads((folder / "config.json").read_text())
+    config["id2label"] = {number: name.upper() for number, name in config["id2label"].items()}
+    (folder / "config.json").write_text(json.dumps(config))
+    theirs = {"init_checkpoint": folder, "output_dir": tmp_path / "theirs"}
+    run(tmp_path, **model, **theirs)
+    assert float(results_of(tmp_path / "out")["eval_accuracy_mismatched"]) == pytest.approx(
+        float(results_of(tmp_path / "theirs")["eval_accuracy_mismatched"])
+    )
+    assert (tmp_path / "theirs/MNLI-m.tsv").read_text() == (tmp_path / "out/MNLI-m.tsv").read_text()
+
+    config["id2label"] = {"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"}  # no names: our order
+    (folder / "config.json").write_text(json.dumps(config))
+    run(tmp_path, **model, init_checkpoint=folder, output_dir=tmp_path / "nameless")
+    config["id2label"] = {"0": "happy", "1": "sad", "2": "angry"}
+    (folder / "config.json").write_text(json.dumps(config))
+    message = (
+        r"has the labels contradiction, .* but the model has happy, sad, angry \(from id2label"
+    )
+    with pytest.raises(ValueError, match=message):
+        run(tmp_path, **model, init_checkpoint=folder, output_dir=tmp_path / "x")
+    config["id2label"] = {"0": "a", "2": "b"}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="id2label must name classes 0 to N - 1"):
+        run(tmp_path, **model, init_checkpoint=folder, output_dir=tmp_path / "x")
+
+
+def test_a_task_json_of_another_model_is_refused_on_conversion(tmp_path):
+    run(tmp_path, train_file=table(tmp_path), do_train=True, num_train_epochs=1)
+    content = json.loads((tmp_path / "out/task.json").read_text())
+    (tmp_path / "out/task.json").write_text(json.dumps({**content, "labels": ["a", "b", "c"]}))
+    with pytest.raises(ValueError, match=r"a label for each of the 2 classes .* but there are 3"):
+        as_hugging_face(tmp_path)
+    assert not (tmp_path / "hf").exists()
 
 
 def featurizer(length=16, stride=0):
@@ -275,7 +483,7 @@ MISTAKES = {
     "nothing to do": (lambda p: {"do_train": False}, "At least one of --do_train"),
     "stride of a window": (
         lambda p: {"train_file": table(p), "long_texts": "window", "doc_stride": 64},
-        "--doc_stride must be below --max_seq_length = 32",
+        "--doc_stride must be at least 1 and below --max_seq_length = 32, .*, but is 64",
     ),
     "length of the model": (
         lambda p: {"train_file": table(p), "max_seq_length": 4096},

@@ -115,6 +115,50 @@ def test_any_table_trains_evaluates_and_predicts(tmp_path):
     assert rows[0]["text"] in ("So, it is cold", "So, it is warm")
 
 
+def test_long_contexts_are_read_in_windows(tmp_path, capsys):
+    long = "the glass is over their water and the clock turns when every book is in the wind " * 3
+    rows = f"{long},It,is cold,is warm,a\nBread,It,is cold,is warm,B\n" * 6
+    path = write(tmp_path, f"text,ask,a,b,right\n{rows}")
+    files = {"train_file": path, "dev_file": path, "predict_file": path}
+    run(tmp_path, **files, do_train=True, do_eval=True, do_predict=True, num_train_epochs=1)
+    assert "6 of 12 questions are longer than --max_seq_length = 32 and were read in" in (
+        capsys.readouterr().out
+    )
+    shares = np.loadtxt(tmp_path / "out/test_results.tsv")
+    assert shares.shape == (12, 2)
+    # The stated rule: the mean of the windows' logits. Each window as a question of its own:
+    tokenizer = FullTokenizer(small.VOCAB)
+    (example, *_) = read_choices(path, columns(), labelled=True)
+    table = ChoiceFeaturizer(tokenizer, 32, 16).table([example])
+    sep = tokenizer.vocab["[SEP]"]
+    parts = [
+        " ".join(tokenizer.inv_vocab[int(i)] for i in ids[1 : list(ids).index(sep)])
+        for ids in table.columns["input_ids"][:, 0]
+    ]
+    assert len(parts) == 3
+    assert not any("##" in part for part in parts)
+    each = write(
+        tmp_path,
+        "text,ask,a,b\n" + "".join(f"{part},It,is cold,is warm\n" for part in parts),
+        "each.csv",
+    )
+    run(tmp_path, predict_file=each, do_predict=True)
+    logits = np.log(np.loadtxt(tmp_path / "out/test_results.tsv"))
+    # Softmax forgets a constant of each window, and so does the softmax of the mean.
+    mean = np.exp(logits.mean(axis=0))
+    np.testing.assert_allclose(shares[0], mean / mean.sum(), atol=1e-5)
+    results = (tmp_path / "out/eval_results.txt").read_text()
+    accuracy = np.mean(shares.argmax(axis=1) == np.tile([0, 1], 6))
+    assert f"eval_accuracy = {np.float32(accuracy)}" in results
+
+
+def test_long_contexts_may_be_cut(tmp_path, capsys):
+    path = write(tmp_path, TABLE.replace("The sea", "The sea " * 30))
+    options = {"long_texts": "truncate", "num_train_epochs": 1}
+    run(tmp_path, train_file=path, do_train=True, **options)
+    assert "and were cut (--long_texts=window reads all of them)" in capsys.readouterr().out
+
+
 MISTAKES = {
     "no file": (lambda p: {}, "given by --data_dir .SWAG., or by your own --train_file"),
     "no label": (

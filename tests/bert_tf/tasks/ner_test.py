@@ -7,6 +7,7 @@ import pytest
 
 from bert_tf.config import BertConfig
 from bert_tf.modeling import bilstm
+from bert_tf.tasks import ner_job
 from bert_tf.tasks.ner import DOCUMENT, SENTENCE, NerFeaturizer
 from bert_tf.tasks.ner_data import (
     Entity,
@@ -169,6 +170,38 @@ def test_trains_evaluates_and_predicts(tmp_path):
     assert "Oslo B-LOC" in (tmp_path / "out/predictions.txt").read_text()
 
 
+def test_chunks_of_documents_give_the_same_entities(tmp_path, monkeypatch):
+    path = write(tmp_path, COLUMNS * 3)
+    run(tmp_path, train_file=path, do_train=True, predict_file=path, num_train_epochs=4)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    model = {"init_checkpoint": tmp_path / "out", "predict_file": path, "do_predict": True}
+    run(tmp_path, **model, output_dir=whole)
+    monkeypatch.setattr(ner_job, "CHUNK", 1)
+    run(tmp_path, **model, output_dir=parts)
+    for name in ("predictions.txt", "predictions.jsonl"):
+        assert (parts / name).read_text() == (whole / name).read_text()
+    assert "B-LOC" in (whole / "predictions.txt").read_text()
+
+
+def test_tags_of_a_hugging_face_folder(tmp_path):
+    path = write(tmp_path, COLUMNS * 3)
+    run(tmp_path, train_file=path, do_train=True, num_train_epochs=6)
+    saved = {"input": tmp_path / "out", "output_format": "huggingface", "output": tmp_path / "hf"}
+    commands.run(
+        "convert_checkpoint", **saved, bert_config_file=small.CONFIG, vocab_file=small.VOCAB
+    )
+    assert json.loads((tmp_path / "hf/config.json").read_text())["id2label"]["0"] == "O"
+    model = {"predict_file": path, "dev_file": path, "do_predict": True, "do_eval": True}
+    run(tmp_path, **model)
+    theirs = {"init_checkpoint": tmp_path / "hf", "output_dir": tmp_path / "theirs"}
+    run(tmp_path, **model, **theirs, bert_config_file="", vocab_file="")
+    for name in ("predictions.jsonl", "eval_predictions.txt"):
+        assert (tmp_path / "theirs" / name).read_text() == (tmp_path / "out" / name).read_text()
+    other = write(tmp_path, "Oslo B-ORG\n", "other.txt")
+    with pytest.raises(ValueError, match=r"those of id2label in .*hf/config.json, O, .* 'B-ORG'"):
+        run(tmp_path, **theirs, dev_file=other, do_eval=True)
+
+
 @pytest.mark.parametrize("features", bilstm.FEATURES)
 def test_taggers_on_frozen_features(tmp_path, features):
     path = write(tmp_path, COLUMNS * 2)
@@ -183,6 +216,7 @@ def test_taggers_on_frozen_features(tmp_path, features):
     names = small.tensors(str(saved).removesuffix(".index"))
     trained = {name.removesuffix("/adam_m") for name in names if name.endswith("/adam_m")}
     assert not [name for name in trained if "embeddings" in name or "layer_" in name]
+    assert not [name for name in trained if "pooler" in name], "nothing reads it"
     assert "cls/ner/bilstm_1/backward/recurrent_kernel" in trained
     assert ("cls/ner/mix" in trained) == features.startswith("weighted")
 
@@ -224,7 +258,7 @@ MISTAKES = {
             "do_eval": True,
             "num_train_epochs": 4,
         },
-        "every tag must be one of the training file's, O, B-LOC, .* but 'B-ORG' is not",
+        "every tag must be one of those of the training file, O, B-LOC, .* but 'B-ORG' is not",
     ),
 }
 
