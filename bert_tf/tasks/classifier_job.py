@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from bert_tf import files
 from bert_tf.inputs.examples import ExampleTable
-from bert_tf.inputs.packing import SEQUENCES
 from bert_tf.inputs.windows import mean_of_windows
 from bert_tf.reporting import classes, values
 from bert_tf.reporting.page import Findings
@@ -98,22 +97,11 @@ class ClassifierJob:
         )
 
     def _cached(self, split: Split, name: str) -> ExampleTable:
-        examples = split.read()
-        first = next(examples)  # A file that does not fit fails before anything is hashed.
-
-        def make() -> ExampleTable:
-            featurizer = self._featurizer()
-            table = featurizer.table(itertools.chain([first], examples))
-            self._report(featurizer)
-            return table
-
         schema, _ = self.task(0).schema()
         key = {"task": self.describe(), "name": split.path.name, "columns": split.columns}
-        return self.setting.cached(name, split.path, schema, SEQUENCES, key, make)
-
-    def _report(self, featurizer: Featurizer) -> None:
-        if said := featurizer.report():
-            self.setting.say(said)
+        return self.setting.tokenized(
+            name, split.path, schema, key, split.read(), self._featurizer()
+        )
 
     def score(self, outputs: Outputs) -> dict[str, float]:
         """Loss and all metrics of the data set, of each of its parts."""
@@ -188,7 +176,7 @@ class ClassifierJob:
                 table = featurizer.table(plain)
                 self._chunks.append((split, chunk, table))
                 yield table
-        self._report(featurizer)
+        self.setting.report(featurizer)
 
     def write_predictions(self, outputs: Iterator[Outputs], directory: Path) -> None:
         """`test_results.tsv` as the original's, `predictions.jsonl`, and a submission for GLUE."""

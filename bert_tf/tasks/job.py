@@ -4,6 +4,7 @@
 checkpoint by `metric`, and predicts. All that it knows of the task is here.
 """
 
+import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import numpy as np
 from bert_tf import files
 from bert_tf.config import BertConfig
 from bert_tf.inputs.examples import ExampleTable, cached, file_digest
+from bert_tf.inputs.packing import SEQUENCES
 from bert_tf.inputs.records import RecordSchema
 from bert_tf.reporting.page import Findings
 from bert_tf.tasks.task import PredictingTask
@@ -74,6 +76,20 @@ class Job(Protocol):
         """What `task.json` says beside the model: `task`, `labels`, `max_seq_length`, ..."""
 
 
+class Reports(Protocol):
+    """Counts texts that do not fit."""
+
+    def report(self) -> str | None:
+        """A line about texts that did not fit, or None."""
+
+
+class Featurizer(Reports, Protocol):
+    """Makes tables of examples."""
+
+    def table(self, examples: Iterable[Any], /) -> ExampleTable:
+        """The examples as rows of token ids."""
+
+
 @dataclass(frozen=True)
 class Setting:
     """What every job is given.
@@ -102,6 +118,30 @@ class Setting:
             "max_seq_length": self.max_seq_length,
             "do_lower_case": self.tokenizer.do_lower_case,
         }
+
+    def report(self, featurizer: Reports) -> None:
+        """Says how many texts did not fit, if there are any."""
+        if said := featurizer.report():
+            self.say(said)
+
+    def tokenized(
+        self,
+        name: str,
+        path: Path,
+        schema: RecordSchema,
+        key: Mapping[str, object],
+        examples: Iterator[Any],
+        featurizer: Featurizer,
+    ) -> ExampleTable:
+        """As `cached`, of examples that a featurizer makes tables of."""
+        first = next(examples)  # A file that does not fit fails before anything is hashed.
+
+        def make() -> ExampleTable:
+            table = featurizer.table(itertools.chain([first], examples))
+            self.report(featurizer)
+            return table
+
+        return self.cached(name, path, schema, SEQUENCES, key, make)
 
     def cached(
         self,

@@ -10,7 +10,6 @@ import numpy as np
 
 from bert_tf import files
 from bert_tf.inputs.examples import ExampleTable
-from bert_tf.inputs.packing import SEQUENCES
 from bert_tf.inputs.windows import mean_of_windows
 from bert_tf.reporting import choices
 from bert_tf.reporting.page import Findings
@@ -75,21 +74,10 @@ class MultipleChoiceJob:
 
     def _cached(self, split: str, name: str) -> ExampleTable:
         examples = self._examples(split)
-        first = next(examples)  # A file that does not fit fails before anything is hashed.
-
-        def make() -> ExampleTable:
-            featurizer = self._featurizer()
-            table = featurizer.table(itertools.chain([first], examples))
-            self._report(featurizer)
-            return table
-
         schema, _ = self.task(0).schema()
         key = {"task": self.describe(), "columns": str(self.columns)}
-        return self.setting.cached(name, self.paths[split], schema, SEQUENCES, key, make)
-
-    def _report(self, featurizer: ChoiceFeaturizer) -> None:
-        if said := featurizer.report():
-            self.setting.say(said)
+        path = self.paths[split]
+        return self.setting.tokenized(name, path, schema, key, examples, self._featurizer())
 
     def training_examples(self) -> ExampleTable:
         """Tokenized now, or read from `train.tf_record`."""
@@ -144,7 +132,7 @@ class MultipleChoiceJob:
             table = featurizer.table(chunk)
             self._chunks.append((chunk, table))
             yield table
-        self._report(featurizer)
+        self.setting.report(featurizer)
 
     def write_predictions(self, outputs: Iterator[Outputs], directory: Path) -> None:
         """`test_results.tsv` with a probability for each choice, and `predictions.jsonl`."""

@@ -107,12 +107,8 @@ class NerJob:
         if split not in self._tables:
             featurizer = self._featurizer()
             self._tables[split] = featurizer.table(self._read(split))
-            self._report(featurizer)
+            self.setting.report(featurizer)
         return self._tables[split]
-
-    def _report(self, featurizer: NerFeaturizer) -> None:
-        if said := featurizer.report():
-            self.setting.say(said)
 
     def training_examples(self) -> ExampleTable:
         """Tokenized now, or read from `train.tf_record`."""
@@ -177,7 +173,7 @@ class NerJob:
             first += sum(map(len, part))
             self._words.append(tagged)
             yield table
-        self._report(featurizer)
+        self.setting.report(featurizer)
 
     def write_predictions(self, outputs: Iterator[Outputs], directory: Path) -> None:
         """`predictions.txt` in columns, and `predictions.jsonl` with the entities' offsets."""

@@ -2,6 +2,7 @@
 
 import json
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from bert_tf.config import BertConfig
 from bert_tf.conversion.tf1 import CheckpointError
 from bert_tf.training import finetuning
+from bert_tf.training.evaluation import Predictor
 from bert_tf.training.reports import read_metrics
 from tests.support import small, toy
 
@@ -45,6 +47,39 @@ def test_learns_evaluates_and_predicts(tmp_path, capsys):
     for row, tokens in enumerate([*first["tokens"], *second["tokens"]]):
         expected = table.columns["input_ids"][row][: table.lengths[row]]
         np.testing.assert_array_equal(tokens, expected)
+
+
+def test_the_next_chunk_is_made_while_one_is_computed(tmp_path, monkeypatch):
+    made, waited = threading.Event(), []
+
+    class Job(toy.ToyJob):
+        def prediction_examples(self):
+            first, second = super().prediction_examples()
+            yield first
+            made.set()
+            yield second
+
+    compute = Predictor.run
+
+    def run(self, *arguments):
+        waited.append(made.wait(timeout=60))  # Made after this chunk, the next one never comes.
+        return compute(self, *arguments)
+
+    monkeypatch.setattr(Predictor, "run", run)
+    job = Job()
+    toy.run(tmp_path, job, do_train=True, do_predict=True)
+    assert waited == [True, True]
+    assert [len(outputs["logits"]) for outputs in job.predicted] == [30, 15]
+
+
+def test_mistakes_in_evaluation_data_are_found_before_training(tmp_path):
+    class Job(toy.ToyJob):
+        def evaluation_examples(self):
+            raise ValueError("a broken file")
+
+    with pytest.raises(ValueError, match="a broken file"):
+        toy.run(tmp_path, Job(), do_train=True, do_eval=True)
+    assert not list(tmp_path.glob("model.ckpt*"))
 
 
 def test_padding_and_replicas_change_nothing(tmp_path):
