@@ -75,7 +75,12 @@ def lower_gradients(precision: str) -> dict[str, tf.Tensor]:
     weights = named_variables(model)
     values = [tf.convert_to_tensor(variable.value) for variable in weights.values()]
     compute: Any = gradient_function(
-        task, model, list(weights.values()), trained=[True] * len(weights), jit_compile=True
+        task,
+        model,
+        list(weights.values()),
+        trained=[True] * len(weights),
+        jit_compile=True,
+        compile_chains=False,
     )
     batch = example_batch()
     totals = task.totals(batch)

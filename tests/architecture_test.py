@@ -48,6 +48,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "bert_tf.inputs.examples",
         "bert_tf.inputs.batches",
         "bert_tf.inputs.prefetch",
+        "bert_tf.modeling.kernels",  # whose chains it compiles
         "bert_tf.tasks.task",
         "bert_tf.tasks.job",
         "bert_tf.reporting",

@@ -215,6 +215,7 @@ class Embeddings(keras.layers.Layer):
                 name=name,
                 shape=(rows, self.hidden_size),
                 initializer=initializer(self.initializer_range, fold_seed(self.seed, name)),
+                autocast=False,  # or the whole table is cast for a few rows, and its gradient
             )
 
         self.word_embeddings = table("word_embeddings", self.vocab_size)

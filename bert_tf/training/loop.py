@@ -54,6 +54,7 @@ class Trainer(orbit.AbstractTrainer):
             list(state.weights.values()),
             trained=state.trained,
             jit_compile=state.runtime.jit_compile,
+            compile_chains=state.runtime.compile_chains,
         )
 
     def train(self, num_steps: tf.Tensor) -> dict[str, float]:

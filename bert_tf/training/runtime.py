@@ -101,6 +101,11 @@ class Runtime:
         return int(self.strategy.num_replicas_in_sync)
 
     @property
+    def compile_chains(self) -> bool:
+        """Whether to compile chains of element-wise operations, as nothing compiles the whole."""
+        return not self.jit_compile and self.name != "tpu"
+
+    @property
     def length_multiple(self) -> int:
         """What lengths of batches are rounded up to; 0 for one length (`batches.TableSource`)."""
         if self.name == "tpu":  # A TPU compiles every shape: one only.

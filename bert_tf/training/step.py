@@ -4,12 +4,14 @@
 every strategy, lowered for a TPU without having one, and rematerialised.
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from bert_tf.modeling import kernels
 from bert_tf.tasks.task import Sums, Task
 
 Batch = Mapping[str, tf.Tensor]
@@ -64,6 +66,7 @@ def gradient_function(
     *,
     trained: Sequence[bool],
     jit_compile: bool,
+    compile_chains: bool,
 ) -> GradientFunction:
     """Builds the function (values, batch, totals, seed, loss_scale) -> (gradients, sums).
 
@@ -73,6 +76,8 @@ def gradient_function(
         variables: Its variables.
         trained: For each of them, whether its gradient is wanted.
         jit_compile: Whether to compile with XLA.
+        compile_chains: Whether to compile chains of element-wise operations on their own
+            (`compiled_chain`); of use where the whole is not compiled.
 
     Returns:
         A function of
@@ -85,19 +90,39 @@ def gradient_function(
         the unscaled `loss`.
     """
 
+    compiler = compiled_chain if compile_chains else kernels.as_it_is
+
     def compute(
         values: list[tf.Tensor], batch: Batch, totals: Sums, seed: tf.Tensor, loss_scale: tf.Tensor
     ) -> tuple[Gradients, Sums]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             wanted = _where(trained, values)
             tape.watch(wanted)
-            with keras.StatelessScope(zip(variables, values, strict=True)):
+            scope = keras.StatelessScope(zip(variables, values, strict=True))
+            with scope, kernels.compiled_by(compiler):
                 loss, sums = task.loss(model, batch, totals, StatelessDropout(seed))
             scaled = loss * loss_scale
         gradients = tape.gradient(scaled, wanted, unconnected_gradients="zero")
         return [tf.convert_to_tensor(gradient) for gradient in gradients], {"loss": loss, **sums}
 
     return tf.function(compute, jit_compile=True) if jit_compile else compute
+
+
+@functools.cache
+def compiled_chain(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A pure function of tensors, compiled by XLA where all shapes are known while tracing.
+
+    On CPUs, graphs multiply matrices faster than XLA does, but take a pass over memory for each
+    element-wise operation. Where shapes change from batch to batch, chains stay as they are,
+    because XLA would compile for each of them.
+    """
+    compiled = tf.function(function, jit_compile=True, autograph=False)
+
+    def run(*arguments: tf.Tensor) -> Any:
+        known = all(argument.shape.is_fully_defined() for argument in arguments)
+        return (compiled if known else function)(*arguments)
+
+    return run
 
 
 def _where(trained: Sequence[bool], values: Sequence[Any]) -> list[Any]:

@@ -1,6 +1,7 @@
 """Hand-written gradients against automatic differentiation of the plain formulas."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -62,16 +63,34 @@ def value_and_gradients(function: Callable[..., Any], arguments: list[Any]) -> l
     return [value, *tape.gradient(total, arguments)]
 
 
-@pytest.mark.parametrize("compiled", [False, True])
+def in_chains(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Runs as a graph with compiled chains."""
+
+    @tf.function
+    def run(*inputs: tf.Tensor) -> Any:
+        with kernels.compiled_by(lambda chain: tf.function(chain, jit_compile=True)):
+            return function(*inputs)
+
+    return run
+
+
+WAYS: dict[str, Callable[..., Any]] = {
+    "graph": tf.function,
+    "compiled": partial(tf.function, jit_compile=True),
+    "chains compiled": in_chains,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("name", CASES)
-def test_value_and_gradients_equal_plain_formula(name: str, dtype: str, compiled: bool) -> None:
+def test_value_and_gradients_equal_plain_formula(name: str, dtype: str, way: str) -> None:
     ours, plain, arrays = CASES[name]
     kept = KEPT_FLOAT32.get(name, ())
     arguments = [
         tf.cast(array, "float32" if index in kept else dtype) for index, array in enumerate(arrays)
     ]
-    run = tf.function(lambda *inputs: value_and_gradients(ours, list(inputs)), jit_compile=compiled)
+    run = WAYS[way](lambda *inputs: value_and_gradients(ours, list(inputs)))
     expected = value_and_gradients(plain, [tf.cast(argument, tf.float64) for argument in arguments])
     for got, wanted in zip(run(*arguments), expected, strict=True):
         scale = np.max(np.abs(wanted))
@@ -102,3 +121,37 @@ def test_repeated_ids_are_summed_in_float32() -> None:
         total = tf.reduce_sum(tf.cast(kernels.lookup(table, ids), tf.float32))
     gradient = tf.cast(tape.gradient(total, table), tf.float32).numpy()
     np.testing.assert_array_equal(gradient, [[4096.0, 4096.0], [0.0, 0.0], [0.0, 0.0]])
+
+
+@pytest.mark.parametrize("name", ["gelu_tanh", "layer_norm"])
+def test_a_compiler_gets_value_and_gradient_by_the_same_object_each_time(name: str) -> None:
+    ours, _, arrays = CASES[name]
+    given: list[Callable[..., Any]] = []
+
+    def compiler(chain: Callable[..., Any]) -> Callable[..., Any]:
+        given.append(chain)
+        return chain
+
+    arguments = [tf.cast(array, tf.float32) for array in arrays]
+    for _ in range(2):
+        with tf.GradientTape() as tape:
+            tape.watch(arguments)
+            with kernels.compiled_by(compiler):
+                value = ours(*arguments)
+        tape.gradient(value, arguments)  # outside: the compiler is that of the forward pass
+    assert len(given) == 4
+    assert len(set(given)) == 2
+    assert given[:2] == given[2:]
+
+
+def test_a_compiler_ends_with_its_block_even_by_an_error() -> None:
+    with pytest.raises(RuntimeError), kernels.compiled_by(lambda _: lambda *_: 1 / 0):
+        raise RuntimeError
+    assert float(kernels.gelu_tanh(tf.zeros([]))) == 0.0
+
+
+def test_gelu_of_large_float16_values() -> None:
+    x = tf.constant([-60000.0, -256.0, 256.0, 60000.0], tf.float16)
+    value, gradient = value_and_gradients(kernels.gelu_tanh, [x])
+    np.testing.assert_array_equal(value, [0.0, 0.0, 256.0, 60000.0])
+    np.testing.assert_allclose(gradient, [0.0, 0.0, 1.0 / 3.0, 1.0], atol=1e-3)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from keras import ops
 
 from bert_tf.modeling.dropout import SeededDropout, check_rate
 from bert_tf.modeling.layers import Embeddings, LayerNorm, Linear, fold_seed
@@ -45,6 +46,23 @@ def test_embeddings_add_words_types_and_positions():
     )
     expected = layer.layer_norm(words[ids] + kinds[types] + places[None, :3])
     np.testing.assert_allclose(layer(ids, types), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_embeddings_are_added_in_float32():
+    wide = Embeddings(10, 64, 6, 2, dropout=0.0, seed=1)
+    low = Embeddings(10, 64, 6, 2, dropout=0.0, seed=1, dtype="mixed_bfloat16")
+    for layer in (wide, low):
+        layer.build()
+    ids, types = np.array([[3, 3, 9]]), np.array([[0, 1, 1]])
+    words, kinds = low.word_embeddings.numpy()[ids], low.token_type_embeddings.numpy()[types]
+    summed = words + kinds + low.position_embeddings.numpy()[None, :3]
+    got = low(ids, types)
+    # The sum is rounded once, as the input of the normalisation.
+    np.testing.assert_array_equal(
+        ops.cast(got, "float32"), ops.cast(low.layer_norm(summed), "float32")
+    )
+    assert got.dtype == "bfloat16"
+    np.testing.assert_allclose(ops.cast(got, "float32"), wide(ids, types), atol=2e-2)
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1.0, float("nan")])

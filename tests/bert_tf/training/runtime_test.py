@@ -139,6 +139,7 @@ def test_tpu_is_connected_to_unless_local(tpu, name):
     connect = [] if name == "local" else ["connect"]
     assert tpu == [(name, "z", "p"), *connect, "initialize"]
     assert (running.name, running.replicas, running.jit_compile) == ("tpu", 8, False)
+    assert not running.compile_chains  # TPUs compile the whole
 
 
 def test_number_of_cores_is_checked(tpu):

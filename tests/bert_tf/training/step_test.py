@@ -6,8 +6,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from bert_tf.modeling import kernels
 from bert_tf.training import loop
-from bert_tf.training.step import StatelessDropout, accumulate, fold_seed, gradient_function
+from bert_tf.training.step import (
+    StatelessDropout,
+    accumulate,
+    compiled_chain,
+    fold_seed,
+    gradient_function,
+)
 from tests.support import small
 
 
@@ -114,3 +121,47 @@ def test_accumulation_adds_up_and_seeds_each_part():
         assert float(gradient[0]) == 2.0 * 28.0 * 4.0
         assert float(sums["loss"]) == 3.5
         assert float(sums["seed"]) == sum(range(parts))
+
+
+def compiled_functions(function, *shapes):
+    """Signatures of the compiled functions in the graph of a function, as (inputs, outputs)."""
+    specs = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
+    library = tf.function(function).get_concrete_function(*specs).graph.as_graph_def().library
+    return [
+        (len(inner.signature.input_arg), len(inner.signature.output_arg))
+        for inner in library.function
+        if inner.attr["_XlaMustCompile"].b
+    ]
+
+
+def activated(x):
+    with tf.GradientTape() as tape, kernels.compiled_by(compiled_chain):
+        tape.watch(x)
+        y = kernels.gelu_tanh(x)
+    return y, tape.gradient(y, x)
+
+
+def test_chains_of_known_shapes_are_compiled_and_nothing_is_kept_for_a_tape():
+    assert sorted(compiled_functions(activated, [4, 8])) == [(1, 1), (2, 1)]
+    assert compiled_functions(activated, [None, 8]) == []
+
+
+def test_a_chain_is_compiled_once_for_each_shape():
+    def twice(x):
+        return activated(activated(x)[0])
+
+    assert len(compiled_functions(twice, [4, 8])) == 2
+
+
+@pytest.mark.parametrize("choice", [{}, {"jit_compile": True}])
+def test_training_compiles_chains_unless_it_compiles_all(tmp_path, monkeypatch, choice):
+    chosen = []
+
+    def recording(*arguments, **options):
+        chosen.append(options)
+        return gradient_function(*arguments, **options)
+
+    monkeypatch.setattr(loop, "gradient_function", recording)
+    small.train(tmp_path, num_train_steps=1, **choice)
+    whole = bool(choice)
+    assert [(c["jit_compile"], c["compile_chains"]) for c in chosen] == [(whole, not whole)]
