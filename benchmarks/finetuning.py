@@ -1,144 +1,230 @@
-"""Fine-tuning on GLUE beside PyTorch: same weights, batch, rate and epochs, several seeds.
+"""What the fine-tuning benchmarks share: two sides that train in turns, and the table of both.
 
-    python -m benchmarks.finetuning --data ../glue --model all-MiniLM-L6-v2 --tasks MRPC CoLA \\
-      --torch_python venv/bin/python
-
-`--data` holds a directory for each task, `--model` is a Hugging Face folder, and the interpreter
-of `--torch_python` has torch and transformers. For each task and seed both sides train in turn;
-then a line tells mean and deviation of the task's metric on the development set, and how many
-times as fast ours was. A task takes half an hour on two cores with MiniLM.
+Ours runs as a command of the project, PyTorch's as a module of `benchmarks.peers` in an interpreter
+that has torch and transformers. Both get the same weights, examples, batch size, rate and epochs.
 """
 
 import argparse
+import contextlib
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from bert_tf.tasks import metrics
-from bert_tf.tasks.glue import GLUE, GlueTask, read_split
-from bert_tf.tasks.text_tables import as_number
+from benchmarks.peers.protocol import PATIENT_THREADS
 
 ROOT = Path(__file__).parents[1]
+OURS, PYTORCH = "ours", "PyTorch"
+EVAL_BATCH_SIZE = 64
+# Nothing is saved before the end: what training takes is training.
+NEVER = 1_000_000
 
 
-def gold_of(task: GlueTask, data: Path) -> np.ndarray:
-    """Labels of the development set, as numbers."""
-    examples = read_split(data, task.dev, "en")
-    if not task.labels:
-        return np.array([as_number(example) for example in examples])
-    return np.array([task.labels.index(example.label or "") for example in examples])
+@dataclass(frozen=True)
+class Settings:
+    """What both sides are told.
+
+    Attributes:
+        model: Hugging Face folder with the weights to start from.
+        torch_python: Interpreter with torch and transformers; "" leaves PyTorch out.
+        seeds: A run of each side for each of them.
+        batch_size: Examples of a step.
+        rate: Learning rate after the warm-up.
+        epochs: Passes over the training examples.
+        length: Most tokens of a sequence.
+    """
+
+    model: Path
+    torch_python: str
+    seeds: tuple[int, ...]
+    batch_size: int
+    rate: float
+    epochs: float
+    length: int
 
 
-def ours(name: str, seed: int, options: argparse.Namespace) -> tuple[float, float]:
-    """Metric and seconds of training through `run_classifier`."""
-    with tempfile.TemporaryDirectory(prefix="bert_tf_finetuning_") as folder:
-        command = [
-            *(sys.executable, "-m", "bert_tf.run_classifier"),
-            *(f"--task_name={name}", f"--data_dir={options.data / name}", f"--seed={seed}"),
-            *(f"--init_checkpoint={options.model}", "--do_train", "--do_eval"),
-            *(f"--train_batch_size={options.batch_size}", "--eval_batch_size=64"),
-            *(f"--learning_rate={options.rate}", f"--num_train_epochs={options.epochs}"),
-            *(f"--max_seq_length={options.length}", f"--output_dir={folder}/out"),
-            "--save_checkpoints_steps=1000000",
-        ]
-        subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
-        lines = (Path(folder) / "out" / "eval_results.txt").read_text().splitlines()
-        results = dict(line.split(" = ") for line in lines)
-        rows = (Path(folder) / "out" / "metrics.jsonl").read_text().splitlines()
-        times = [json.loads(row)["time"] for row in rows]
-        steps = [json.loads(row)["step"] for row in rows]
-        # The first look comes after the first step: what it took to compile is not in here.
-        seconds = (times[-1] - times[0]) * steps[-1] / max(steps[-1] - steps[0], 1)
-    return float(results[GLUE[name.lower()].metrics[0]]), seconds
+@dataclass(frozen=True)
+class Outcome:
+    """Scores in percent on the development set, and seconds of training."""
+
+    scores: Mapping[str, float]
+    seconds: float
 
 
-def torchs(name: str, seed: int, options: argparse.Namespace) -> tuple[float, float]:
-    """Metric and seconds of training with PyTorch."""
-    task, data = GLUE[name.lower()], options.data / name
-    layout = task.train
-    if layout is None:
-        raise SystemExit(f"{name} has nothing to train on.")
-    message = {
-        "model": str(options.model),
-        "labels": list(task.labels),
-        "train": str(data / layout.file),
-        "dev": str(data / (task.dev or layout).file),
-        "columns": {
-            "text_a": layout.text_a,
-            "text_b": layout.text_b,
-            "label": layout.label,
-            "header": layout.header,
-        },
-        "seed": seed,
-        "threads": os.cpu_count(),
-        "batch_size": options.batch_size,
-        "rate": options.rate,
-        "epochs": options.epochs,
-        "length": options.length,
-    }
-    done = subprocess.run(
-        [options.torch_python, str(ROOT / "benchmarks" / "peers" / "torch_finetuning.py")],
-        input=json.dumps(message),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(f"PyTorch's side failed: {done.stderr[-2000:]}")
-    answer = json.loads(done.stdout.splitlines()[-1])
-    logits = np.array(answer["logits"])
-    said = np.argmax(logits, axis=1) if task.labels else logits[:, 0]
-    metric = metrics.METRICS[task.metrics[0]]
-    return metric(gold_of(task, data), said), float(answer["seconds"])
+Side = Callable[[int], Outcome]  # trains and predicts with a seed
 
 
-def compare(name: str, options: argparse.Namespace) -> str:
-    """Trains both sides with every seed, in turn; a line of the table."""
-    scores: dict[str, list[float]] = {"ours": [], "torch": []}
-    ratios = []
-    for seed in options.seeds:
-        seconds = {}
-        for side, run in (("ours", ours), ("torch", torchs)):
-            score, seconds[side] = run(name, seed, options)
-            scores[side].append(score)
-            print(
-                f"{time.strftime('%H:%M')} {name} seed {seed} {side}: {score:.4f} "
-                f"in {seconds[side]:.0f} s",
-                flush=True,
-            )
-        ratios.append(seconds["torch"] / seconds["ours"])
-    deviations = {side: np.std(row, ddof=1) if len(row) > 1 else 0 for side, row in scores.items()}
-    texts = [f"{np.mean(row):.4f} ± {deviations[side]:.4f}" for side, row in scores.items()]
-    metric = GLUE[name.lower()].metrics[0]
-    return f"{name:6} {metric:22} {texts[0]:18} {texts[1]:18} {np.median(ratios):5.2f}x"
-
-
-def main() -> None:
-    """Prints the table."""
+def parser_of(
+    description: str | None, batch_size: int, rate: float, epochs: float, length: int
+) -> argparse.ArgumentParser:
+    """A command line with the flags of `Settings` and --data; arguments are the defaults."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--model", type=Path, required=True)
-    parser.add_argument("--torch_python", required=True)
-    parser.add_argument("--tasks", nargs="+", default=["MRPC", "RTE", "STS-B", "CoLA"])
+    parser.add_argument("--model", type=Path, required=True, help="a Hugging Face folder")
+    parser.add_argument("--torch_python", default="", help="interpreter with torch; none: no peer")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
-    parser.add_argument("--batch_size", type=int, default=32)
-    parser.add_argument("--rate", type=float, default=5e-5)
-    parser.add_argument("--epochs", type=float, default=3.0)
-    parser.add_argument("--length", type=int, default=128)
-    options = parser.parse_args()
-    options.data, options.model = options.data.resolve(), options.model.resolve()
-    lines = [compare(name, options) for name in options.tasks]
-    print(f"{'task':6} {'metric':22} {'ours':18} {'torch':18} speed")
-    print("\n".join(lines))
+    parser.add_argument("--batch_size", type=int, default=batch_size)
+    parser.add_argument("--rate", type=float, default=rate)
+    parser.add_argument("--epochs", type=float, default=epochs)
+    parser.add_argument("--length", type=int, default=length)
+    return parser
 
 
-if __name__ == "__main__":
-    main()
+def settings_of(options: argparse.Namespace) -> Settings:
+    """Settings of a parsed command line."""
+    return Settings(
+        options.model.resolve(),
+        options.torch_python,
+        tuple(options.seeds),
+        options.batch_size,
+        options.rate,
+        options.epochs,
+        options.length,
+    )
+
+
+# --- ours ---
+
+
+@contextlib.contextmanager
+def trained(
+    command: str, flags: Sequence[str], settings: Settings, seed: int
+) -> Iterator[tuple[Path, float]]:
+    """Trains with a command of the project.
+
+    Args:
+        command: Its name.
+        flags: Those of this task alone.
+        settings: Give the others.
+        seed: Seed of the run.
+
+    Yields:
+        The output directory, which is removed afterwards, and the seconds of training.
+    """
+    with tempfile.TemporaryDirectory(prefix="bert_tf_finetuning_") as folder:
+        line = [
+            *(sys.executable, "-m", f"bert_tf.{command}", f"--output_dir={folder}"),
+            *(f"--init_checkpoint={settings.model}", "--do_train", f"--seed={seed}"),
+            *(f"--train_batch_size={settings.batch_size}", f"--learning_rate={settings.rate}"),
+            *(f"--num_train_epochs={settings.epochs}", f"--max_seq_length={settings.length}"),
+            *(f"--eval_batch_size={EVAL_BATCH_SIZE}", f"--predict_batch_size={EVAL_BATCH_SIZE}"),
+            *(f"--save_checkpoints_steps={NEVER}", *flags),
+        ]
+        subprocess.run(line, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+        yield Path(folder), training_seconds((Path(folder) / "metrics.jsonl").read_text())
+
+
+def training_seconds(metrics: str) -> float:
+    """Seconds of all steps, from the lines of `metrics.jsonl`.
+
+    The first line comes after the first step: what it took to compile is not in here.
+    """
+    rows = [json.loads(line) for line in metrics.splitlines()]
+    first, last = rows[0], rows[-1]
+    measured = max(last["step"] - first["step"], 1)
+    return float((last["time"] - first["time"]) * last["step"] / measured)
+
+
+def read_scores(path: Path) -> dict[str, float]:
+    """The scores of an `eval_results.txt`."""
+    pairs = (line.split(" = ") for line in path.read_text().splitlines())
+    return {name: float(value) for name, value in pairs}
+
+
+# --- PyTorch's ---
+
+
+def ask_torch(
+    module: str, task: Mapping[str, Any], settings: Settings, seed: int
+) -> dict[str, Any]:
+    """Trains with a module of `benchmarks.peers`; its answer, with `seconds` of training.
+
+    Args:
+        module: Its name.
+        task: What it has to know of the task.
+        settings: Give the rest.
+        seed: Seed of the run.
+    """
+    order = {
+        **task,
+        "model": str(settings.model),
+        "seed": seed,
+        "threads": os.cpu_count(),
+        "batch_size": settings.batch_size,
+        "rate": settings.rate,
+        "epochs": settings.epochs,
+        "length": settings.length,
+    }
+    done = subprocess.run(
+        [settings.torch_python, "-m", f"benchmarks.peers.{module}"],
+        input=json.dumps(order),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, **PATIENT_THREADS},
+    )
+    if done.returncode:
+        raise SystemExit(f"PyTorch's side failed with status {done.returncode}; see above.")
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+# --- the table ---
+
+
+def compare(
+    name: str, ours: Side, torchs: Side | None, settings: Settings
+) -> dict[str, list[Outcome]]:
+    """Trains both sides with every seed, in turn; tells each outcome as it comes."""
+    sides = {OURS: ours}
+    if torchs and settings.torch_python:
+        sides[PYTORCH] = torchs
+    outcomes: dict[str, list[Outcome]] = {side: [] for side in sides}
+    for seed in settings.seeds:
+        for side, run in sides.items():
+            outcome = run(seed)
+            outcomes[side].append(outcome)
+            scores = ", ".join(f"{metric} {value:.2f}" for metric, value in outcome.scores.items())
+            print(
+                f"{time.strftime('%H:%M')} {name}, seed {seed}, {side}: {scores}; "
+                f"{outcome.seconds:.0f} s of training",
+                flush=True,
+            )
+    return outcomes
+
+
+def print_table(tasks: Mapping[str, Mapping[str, Sequence[Outcome]]]) -> None:
+    """A line for each task and metric: both scores, seconds, and how many times as fast ours is."""
+    width = max(map(len, tasks))
+    titles = f"{'task':{width}} {'metric':22} {OURS:14} {PYTORCH:14}"
+    print(f"{titles} {'seconds':>8} {PYTORCH:>8}  speed")
+    for name, sides in tasks.items():
+        for metric in sides[OURS][0].scores:
+            texts = [_mean(sides.get(side, ()), metric) for side in (OURS, PYTORCH)]
+            print(f"{name:{width}} {metric:22} {texts[0]:14} {texts[1]:14} {_speed(sides)}")
+
+
+def _mean(outcomes: Sequence[Outcome], metric: str) -> str:
+    values = [outcome.scores[metric] for outcome in outcomes]
+    if len(values) < 2:
+        return "".join(f"{value:.2f}" for value in values)
+    return f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}"
+
+
+def _speed(sides: Mapping[str, Sequence[Outcome]]) -> str:
+    seconds = {side: [each.seconds for each in outcomes] for side, outcomes in sides.items()}
+    ours, theirs = seconds[OURS], seconds.get(PYTORCH, [])
+    text = f"{statistics.median(ours):8.0f}"
+    if not theirs:
+        return text
+    ratio = statistics.median(a / b for a, b in zip(theirs, ours, strict=True))
+    return f"{text} {statistics.median(theirs):8.0f} {ratio:5.2f}x"

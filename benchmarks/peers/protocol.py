@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 WARM_UP_STEPS = 2
+# Environment of PyTorch, or its idle threads take turns that are not theirs.
+PATIENT_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class Worker:
         quiet = {
             "TF_CPP_MIN_LOG_LEVEL": "3",
             "TF_ENABLE_ONEDNN_OPTS": "1",  # off on some CPUs, and faster there too
-            "OMP_WAIT_POLICY": "PASSIVE",  # or idle threads take turns that are not theirs
+            **PATIENT_THREADS,
             "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # or the first takes the whole GPU
         }
         environment = {**quiet, **os.environ, "OMP_NUM_THREADS": str(case.threads)}
