@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from bert_tf.compiled import compiled, inlined
 from bert_tf.tokenization import MAX_INPUT_CHARS_PER_WORD, UNK_TOKEN, FullTokenizer
 from data_prep.byte_table import (
     HASH_SEEDS,
@@ -210,7 +210,7 @@ def _decide_line(block: bytes, counts: Ints, cursor: Longs) -> None:
     _next_line(cursor)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _next_line(cursor: Longs) -> None:
     cursor[_AT] += 1
     cursor[_LINES] += 1
@@ -219,7 +219,7 @@ def _next_line(cursor: Longs) -> None:
     cursor[_LINE_HIGH] = cursor[_LINE_SHOWS] = 0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _end_line(counts: Ints, cursor: Longs) -> bool:
     """Notes the line that ends at the cursor; False where its bytes must decide if it is blank."""
     found = cursor[_TOKENS] - cursor[_LINE_TOKEN]
@@ -230,7 +230,7 @@ def _end_line(counts: Ints, cursor: Longs) -> bool:
     return True
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _scan(
     data: Bytes,
     classes: tuple[Bytes, Bytes],
@@ -290,7 +290,7 @@ def _scan(
     return _DONE
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _recall(data: Bytes, kinds: Bytes, memory: _Memory, tokens: Ints, cursor: Longs) -> bool:
     """Appends the ids of the chunk at the cursor and moves behind it, if it is remembered."""
     start = cursor[_AT]
@@ -315,7 +315,7 @@ def _recall(data: Bytes, kinds: Bytes, memory: _Memory, tokens: Ints, cursor: Lo
     return True
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inlined
 def _write_word(
     word: Bytes,
     size: int,
@@ -341,7 +341,7 @@ def _write_word(
     return count
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _spell(
     word: Bytes,
     size: int,

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from bert_tf.compiled import compiled, inlined
 
 Bytes = npt.NDArray[np.uint8]
 Slots = npt.NDArray[np.int64]
@@ -51,13 +52,13 @@ def table_of(keys: Sequence[tuple[bytes, int]]) -> ByteTable:
     return table
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inlined
 def extend_hash(so_far: np.uint64, byte: int) -> np.uint64:
     """The hash of some bytes (HASH_SEEDS[mark] for none) and one more."""
     return (so_far ^ np.uint64(byte)) * _HASH_PRIME
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def hash_bytes(data: Bytes, start: int, end: int, mark: int) -> np.uint64:
     """The hash of data[start:end]."""
     value = HASH_SEEDS[mark]
@@ -68,7 +69,7 @@ def hash_bytes(data: Bytes, start: int, end: int, mark: int) -> np.uint64:
 
 # Inlined, since compiled code counts references to each array that it passes to a function; the
 # casts spare tests for negative indices. Both together make looking up ten times as fast.
-@njit(cache=True, nogil=True, inline="always")
+@inlined
 def find(
     slots: Slots, keys: Bytes, data: Bytes, start: int, length: int, mark: int, hashed: np.uint64
 ) -> np.int64:
@@ -100,7 +101,7 @@ def find(
     return found
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def insert(slots: Slots, keys: Bytes, entry: int, key: Bytes, mark: int) -> None:
     """Adds a new key as `entry`, counted from 1; there must be room for it."""
     keys[entry, 0] = len(key)

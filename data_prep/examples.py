@@ -15,8 +15,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from bert_tf.compiled import compiled
 from bert_tf.inputs.frames import FrameEncoder
 from bert_tf.inputs.records import pretraining_schema
 from data_prep.documents import Corpus, Progress
@@ -163,7 +163,7 @@ class _Block:
         return int(done), int(found)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _draw_documents(
     twister: Twister,
     rules: MaskRules,
@@ -255,7 +255,7 @@ class ExampleWriter:
         return [(self.frames(part).data, len(part)) for part in parts]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _fill_rows(
     rows: npt.NDArray[np.integer],
     pairs: Longs,
@@ -296,7 +296,7 @@ def _fill_rows(
         is_random[0] = pair[IS_RANDOM]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _split(row: npt.NDArray[np.int32], length: int, most: int) -> tuple:
     """One row's features: three of `length`, three of `most`, one of one."""
     at = 3 * length

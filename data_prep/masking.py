@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from bert_tf.compiled import compiled
 from data_prep.mersenne import Twister, below, shuffle, uniform
 from data_prep.options import GenerationOptions, VocabularyIds
 from data_prep.pairs import END_A, END_B, START_A, START_B
@@ -65,7 +65,7 @@ def mask_rules(options: GenerationOptions, vocabulary: VocabularyIds) -> MaskRul
     )
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def draw_predictions(
     twister: Twister,
     rules: MaskRules,
@@ -108,7 +108,7 @@ def draw_predictions(
     return count
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _choose_words(
     twister: Twister,
     rules: MaskRules,

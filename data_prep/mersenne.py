@@ -23,7 +23,8 @@ import random
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from bert_tf.compiled import compiled
 
 Twister = npt.NDArray[np.uint32]
 
@@ -42,7 +43,7 @@ def twister_of(rng: random.Random) -> Twister:
     return twister
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _temper(twister: Twister) -> None:
     ready = twister[_WORDS:_AT]
     for i in range(_WORDS):
@@ -54,7 +55,7 @@ def _temper(twister: Twister) -> None:
         ready[i] = word
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _twist(twister: Twister, first: int, count: int, far: int) -> None:
     """Words first .. first + count - 1, from those after them and those `far` on."""
     for k in range(count):
@@ -64,7 +65,7 @@ def _twist(twister: Twister, first: int, count: int, far: int) -> None:
         twister[i] = np.int64(twister[j]) ^ (word >> 1) ^ (-(word & 1) & _MATRIX)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _refill(twister: Twister) -> None:
     _twist(twister, 0, _WORDS - _SHIFT, _SHIFT)
     _twist(twister, _WORDS - _SHIFT, _SHIFT - 1, 0)
@@ -75,7 +76,7 @@ def _refill(twister: Twister) -> None:
     twister[_AT] = 0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def next_word(twister: Twister) -> np.int64:
     """The next 32 bits."""
     at = np.uint64(twister[_AT])
@@ -86,7 +87,7 @@ def next_word(twister: Twister) -> np.int64:
     return np.int64(twister[at + np.uint64(_WORDS)])
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def getrandbits(twister: Twister, bits: int) -> np.int64:
     """`Random.getrandbits` for 1 to 62 bits: low words come first, and a word gives its top."""
     if bits <= 32:
@@ -95,7 +96,7 @@ def getrandbits(twister: Twister, bits: int) -> np.int64:
     return (next_word(twister) >> (64 - bits)) << 32 | low
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def uniform(twister: Twister) -> float:
     """`Random.random`: 53 bits, in [0, 1)."""
     high = next_word(twister) >> 5
@@ -103,7 +104,7 @@ def uniform(twister: Twister) -> float:
     return (high * 67108864.0 + low) * (1.0 / 9007199254740992.0)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def bit_length(value: int) -> int:
     """`int.bit_length` of a value that is not negative."""
     bits = 0
@@ -112,7 +113,7 @@ def bit_length(value: int) -> int:
     return bits
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def below(twister: Twister, bound: int) -> np.int64:
     """`Random.randint(0, bound - 1)` and all that rests on it; 1 <= bound < 2**62."""
     bits = bit_length(bound)
@@ -122,7 +123,7 @@ def below(twister: Twister, bound: int) -> np.int64:
     return value
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def shuffle(twister: Twister, items: npt.NDArray[np.integer]) -> None:
     """`Random.shuffle` of fewer than 2**32 items, in place.
 

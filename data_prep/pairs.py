@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from bert_tf.compiled import compiled
 from data_prep.mersenne import Twister, below, uniform
 
 Longs = npt.NDArray[np.int64]
@@ -24,7 +24,7 @@ SPECIALS = 3
 _TRIES_FOR_ANOTHER_DOCUMENT = 10
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def draw_target(twister: Twister, max_tokens: int, short_seq_prob: float) -> int:
     """How many tokens the pairs of one pass over a document should have."""
     if uniform(twister) < short_seq_prob:
@@ -32,7 +32,7 @@ def draw_target(twister: Twister, max_tokens: int, short_seq_prob: float) -> int
     return max_tokens
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def draw_pair(
     twister: Twister,
     sentence_starts: Longs,
@@ -78,7 +78,7 @@ def draw_pair(
     return after
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _sentences_of(sentence_starts: Longs, first: int, end: int, token: int) -> int:
     """The end of the fewest sentences from `first` on that reach `token`; at most `end`."""
     after = first + 1
@@ -87,7 +87,7 @@ def _sentences_of(sentence_starts: Longs, first: int, end: int, token: int) -> i
     return after
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _draw_random_span(
     twister: Twister,
     sentence_starts: Longs,
@@ -113,7 +113,7 @@ def _draw_random_span(
     pair[END_B] = sentence_starts[last]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def truncate(twister: Twister, pair: Longs, max_tokens: int) -> None:
     """Takes single tokens off the longer part until both have `max_tokens` in all.
 

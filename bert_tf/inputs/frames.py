@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from bert_tf.compiled import compiled, inlined
 from bert_tf.inputs.example_proto import FIELD_OF_KIND
 from bert_tf.inputs.record_schema import RecordError, RecordSchema
 
@@ -115,7 +115,7 @@ class FrameEncoder:
         return frames[:size]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _encode(
     rows: Ints, names: Bytes, name_ends: Longs, lengths: Longs, fields: Longs, frames: Bytes
 ) -> int:
@@ -147,12 +147,12 @@ def _encode(
     return at
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inlined
 def _name_size(name_ends: Longs, feature: int) -> int:
     return name_ends[feature] - (name_ends[feature - 1] if feature else 0)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _payload_size(values: Ints, field: int) -> int:
     """Bytes of the packed values; -1 where one is negative."""
     if field == _FLOAT_FIELD:
@@ -164,7 +164,7 @@ def _payload_size(values: Ints, field: int) -> int:
     return -1 if signs < 0 else size
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _varint_size(value: int) -> int:
     size = 1
     while value > 0x7F:
@@ -173,20 +173,20 @@ def _varint_size(value: int) -> int:
     return size
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _delimited(size: int) -> int:
     """Bytes of a length-delimited field (numbers below 16) of `size` bytes."""
     return 1 + _varint_size(size) + size
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _entry_size(name: int, payload: int) -> int:
     """Bytes of a map entry as a field of its own."""
     value = _delimited(_delimited(_delimited(payload)))
     return _delimited(_delimited(name) + value)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _write_feature(
     frames: Bytes, at: int, name: Bytes, values: Ints, field: int, payload: int
 ) -> int:
@@ -215,7 +215,7 @@ def _write_feature(
     return at
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inlined
 def _write_varint(frames: Bytes, at: int, value: int) -> int:
     while value > 0x7F:
         frames[np.uint64(at)] = value & 0x7F | 0x80
@@ -225,19 +225,19 @@ def _write_varint(frames: Bytes, at: int, value: int) -> int:
     return at + 1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _write_tag(frames: Bytes, at: int, field: int, size: int) -> int:
     frames[np.uint64(at)] = field << 3 | _DELIMITED
     return _write_varint(frames, at + 1, size)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inlined
 def _write_fixed(frames: Bytes, at: int, value: int, size: int) -> None:
     for i in range(size):
         frames[np.uint64(at + i)] = value >> (8 * i) & 0xFF
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _masked_crc(data: Bytes, start: int, end: int) -> np.int64:
     """CRC-32C of data[start:end], rotated and shifted as TFRecord wants it; eight bytes a step."""
     crc = np.uint32(0xFFFFFFFF)

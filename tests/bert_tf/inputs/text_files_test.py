@@ -70,7 +70,11 @@ def test_json_values_become_text(tmp_path):
         ("a\n", "f.xlsx", r"must end in \.tsv, \.csv, \.jsonl"),
         ("a\tb\ncafé\tx\n".encode("latin-1"), "f.tsv", r"after line 0: must be utf-8 .*byte 0xe9"),
         ("a\tb\n".encode("utf-16-le"), "f.tsv", "holds null bytes. Save it as UTF-8"),
-        (gzip.compress(TEXT.encode() * 9, mtime=0)[:-12], "f.tsv.gz", "cut short|cannot be unpacked"),
+        (
+            gzip.compress(TEXT.encode() * 9, mtime=0)[:-12],
+            "f.tsv.gz",
+            "cut short|cannot be unpacked",
+        ),
         (b"no gzip", "f.tsv.gz", "cannot be unpacked"),
     ],
 )
