@@ -135,7 +135,8 @@ class BlockTokenizer:
         if len(raw) <= _LONGEST_REMEMBERED:
             self._remember(raw, ids, lost)
         at = int(cursor[_TOKENS])
-        # A byte gives a token at most, so far as is known; better safe than overwritten.
+        # A byte gives a token at most (a test looks at all code points); better safe than
+        # overwritten.
         room = len(block) - int(cursor[_CHUNK_END]) + 1
         if at + len(ids) + room > len(tokens):
             tokens = np.concatenate([tokens[:at], np.empty(len(ids) + room, np.int32)])

@@ -106,7 +106,8 @@ def tokenize_blocks(
         yield from map(BlockTokenizer(tokenizer).tokenize, blocks)
         return
     BlockTokenizer(tokenizer).tokenize(b"\n")  # compiled once, before it is inherited
-    # Forked, so that nothing is imported or pickled again; no thread runs at this point.
+    # Forked, so that nothing is imported or pickled again; the one thread that may run beside, the
+    # clock of the progress bar, holds no lock that a worker takes.
     pool = ProcessPoolExecutor(
         workers, multiprocessing.get_context("fork"), _start_worker, (tokenizer,)
     )

@@ -1,6 +1,8 @@
 """Compiled tokenization gives what the tokenizer in Python gives, for every line."""
 
 import random
+import sys
+import unicodedata
 
 import numpy as np
 import pytest
@@ -110,6 +112,15 @@ def test_odd_vocabulary(tmp_path):
     tokenizer, subject = pair_of(vocab=path)
     for text in ("a aa ab aba ba # ## ##a", "é aé éa", "x" * 300, "ab c", "[MASK] [UNK]", "q"):
         assert_equal(tokenizer, subject, text.encode() + b"\n")
+
+
+def test_no_code_point_gives_more_tokens_than_it_has_bytes():
+    """The room for tokens rests on it: a piece has a character at least."""
+    for code in range(128, sys.maxunicode + 1):
+        if not 0xD800 <= code < 0xE000:
+            folded = unicodedata.normalize("NFD", chr(code).lower())
+            kept = [char for char in folded if unicodedata.category(char) != "Mn"]
+            assert len(kept) <= len(chr(code).encode()), hex(code)
 
 
 def test_forgetting_changes_nothing(monkeypatch):
