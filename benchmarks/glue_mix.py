@@ -5,8 +5,8 @@
 
 A mix of several tasks, some 45 tokens on average, classified in two classes. Ours puts examples of
 similar length into one batch and pads to its longest; so does Hugging Face (BertForSequence-
-Classification in eager PyTorch, fused AdamW, scaled-dot-product attention), on the very same
-batches; the third pads the same examples to 128. Each lives in its own process, and their turns
+Classification in eager PyTorch, fused AdamW, scaled-dot-product attention), on batches drawn by the
+same rule; the third pads the same examples to 128. Each lives in its own process, and their turns
 alternate; a ratio is the median over the rounds. Takes some five minutes with bert-mini.
 """
 

@@ -6,22 +6,65 @@
 A function that is called for each byte or token is better `inlined`: numba counts references to
 each array that it passes to a function.
 
-What is kept is looked up by the file of the function alone. After a change of an inlined function,
-`make clean` forgets what callers in other files have of it.
+Numba looks kept code up by the file of the function alone, although the code of what it calls, and
+constants, are inside. So what is kept lies in a folder named by a digest of all sources that may be
+inside: those of the function's own folder and of the tokenizer. A compiled function calls compiled
+functions of its own folder only, and takes constants from there or from the tokenizer.
 """
 
+import functools
+import hashlib
+import inspect
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from numba import njit
+from numba import config, njit
+
+_TOKENIZER = Path(__file__).with_name("tokenization.py")
+
+
+@functools.cache
+def digest_of(folder: Path) -> str:
+    """A digest of the sources that compiled functions in `folder` may depend on."""
+    digest = hashlib.sha256()
+    for path in (*sorted(folder.glob("*.py")), _TOKENIZER):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@functools.cache
+def folder_to_keep(folder: Path) -> Path | None:
+    """Where the code of `folder` is kept: beside it, or with the user's caches, if one can write.
+
+    A folder that the user names in NUMBA_CACHE_DIR comes first.
+    """
+    name = f"compiled-{digest_of(folder)}"
+    user = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
+    places = [Path(config.CACHE_DIR)] if config.CACHE_DIR else []
+    places += [folder / "__pycache__", user / "bert_tf"]
+    for place in places:
+        try:
+            (place / name).mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(place / name, os.W_OK):
+            return place / name
+    return None
 
 
 def _compiler(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     def decorate(function: Callable[..., Any]) -> Any:
+        kept = folder_to_keep(Path(inspect.getfile(function)).resolve().parent)
+        if kept is None:  # Every process compiles for itself.
+            return njit(nogil=True, **options)(function)
+        before = config.CACHE_DIR
+        config.CACHE_DIR = str(kept)  # Read when the function is decorated.
         try:
             return njit(cache=True, nogil=True, **options)(function)
-        except RuntimeError:  # No folder to keep it in: every process compiles for itself.
-            return njit(nogil=True, **options)(function)
+        finally:
+            config.CACHE_DIR = before
 
     return decorate
 

@@ -57,6 +57,7 @@ def main() -> None:
             version_2,
             values[THRESHOLD].value,
             known.content.get(THRESHOLD) if known and not values.do_train else None,
+            values.init_checkpoint,
             values.max_query_length,
             options.pad_to_batch,
         ),

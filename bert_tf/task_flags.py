@@ -10,7 +10,14 @@ from absl import flags as absl_flags
 from bert_tf import flags
 from bert_tf.conversion import huggingface
 from bert_tf.inputs.packing import TRUNCATE, WINDOW
-from bert_tf.tasks.job import FLAGS_OF_SPLITS, KnownTask, Setting, find_task, read_task
+from bert_tf.tasks.job import (
+    FLAGS_OF_SPLITS,
+    KnownTask,
+    Setting,
+    find_task,
+    holds_weights,
+    read_task,
+)
 from bert_tf.training import reports
 
 
@@ -61,9 +68,11 @@ def stride_from_flags() -> int:
 
 
 def known_task_from_flags() -> KnownTask | None:
-    """What the model was fine-tuned for: by --output_dir, unless it is trained now, or else by
-    --init_checkpoint; None where neither says it."""
-    found = read_task(Path(flags.FLAGS.output_dir)) if not flags.FLAGS.do_train else None
+    """What the model was fine-tuned for: by --output_dir, if it holds the weights and they are not
+    trained now, or else by --init_checkpoint; None where neither says it."""
+    directory = Path(flags.FLAGS.output_dir)
+    own = not flags.FLAGS.do_train and holds_weights(directory)
+    found = read_task(directory) if own else None
     if found is None and (folder := flags.huggingface_folder()):
         labels = huggingface.read_labels(folder)
         source = f"id2label in {folder / huggingface.CONFIG}"

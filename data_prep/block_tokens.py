@@ -12,14 +12,27 @@ line of, say, NUL bytes has no tokens either, but is not blank.
 
 from __future__ import annotations
 
-import string
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from bert_tf.compiled import compiled, inlined
-from bert_tf.tokenization import MAX_INPUT_CHARS_PER_WORD, UNK_TOKEN, FullTokenizer
+from bert_tf.tokenization import MAX_INPUT_CHARS_PER_WORD, FullTokenizer
+from data_prep.ascii_rules import (
+    DROPPED,
+    HIGH,
+    LATER,
+    NEWLINE,
+    SPACE,
+    START,
+    SYMBOL,
+    UNSEEN,
+    WORD,
+    Pieces,
+    byte_classes,
+    pieces_of,
+)
 from data_prep.byte_table import (
     HASH_SEEDS,
     Bytes,
@@ -30,20 +43,12 @@ from data_prep.byte_table import (
     find,
     hash_bytes,
     insert,
-    table_of,
 )
 
 Ints = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
 
 BLANK = -1  # in place of a number of tokens
-
-# What a byte is to a line. What is unseen is dropped too, but does not keep a line from being
-# blank: white space to str.strip, and the carriage return, which tf.gfile's line reader removes.
-_WORD, _SYMBOL, _DROPPED, _UNSEEN, _HIGH, _SPACE, _NEWLINE = range(7)
-_UNSEEN_BYTES = b"\x0b\x0c\r\x1c\x1d\x1e\x1f"
-_ASCII = 128
-_START, _LATER = 0, 1  # marks of pieces: where in a word they stand
 
 # What `_scan` stopped for: the end, a chunk it does not know, a line that may be blank.
 _DONE, _ASK_CHUNK, _ASK_LINE = range(3)
@@ -70,24 +75,6 @@ class TokenBlock(NamedTuple):
     dropped_bytes: int
 
 
-class _Pieces(NamedTuple):
-    """Vocabulary as compiled code reads it.
-
-    Attributes:
-      table: all pieces, marked by where they stand; those that continue a word without "##".
-      ids: int32, the id of each entry.
-      symbols: int32 [256], the id of each byte as a word of its own.
-      longest: bytes of the longest piece.
-      unknown: the id of [UNK].
-    """
-
-    table: ByteTable
-    ids: Ints
-    symbols: Ints
-    longest: int
-    unknown: int
-
-
 class _Memory(NamedTuple):
     """Chunks that were asked for: entry e has ids[ends[e - 1]:ends[e]] and lost lost[e] bytes."""
 
@@ -102,8 +89,8 @@ class BlockTokenizer:
 
     def __init__(self, tokenizer: FullTokenizer) -> None:
         self._tokenizer = tokenizer
-        self._pieces = _pieces_of(tokenizer)
-        self._classes = _byte_classes(tokenizer.do_lower_case)
+        self._pieces = pieces_of(tokenizer)
+        self._classes = byte_classes(tokenizer.do_lower_case)
         self._memory = _empty_memory()
         self._remembered = 0
 
@@ -169,41 +156,6 @@ def _empty_memory() -> _Memory:
     )
 
 
-def _pieces_of(tokenizer: FullTokenizer) -> _Pieces:
-    vocab = tokenizer.vocab
-    # What is not ASCII, or longer than a word may be, is no piece of an ASCII word.
-    spelt = [
-        (token, index)
-        for token, index in vocab.items()
-        if token.isascii() and len(token) <= MAX_INPUT_CHARS_PER_WORD
-    ]
-    later = [(token[2:], index) for token, index in spelt if token.startswith("##")]
-    keys = [(token.encode(), _START) for token, _ in spelt]
-    keys += [(token.encode(), _LATER) for token, _ in later]
-    unknown = vocab[UNK_TOKEN]
-    symbols = np.full(256, unknown, np.int32)
-    for byte in range(_ASCII):
-        symbols[byte] = vocab.get(chr(byte), unknown)
-    ids = np.array([0, *(index for _, index in spelt + later)], np.int32)
-    return _Pieces(table_of(keys), ids, symbols, max(len(key) for key, _ in keys), unknown)
-
-
-def _byte_classes(lower: bool) -> tuple[Bytes, Bytes]:
-    """What each byte is, and what stands in a word for it; uint8 [256] each."""
-    kinds = np.full(256, _WORD, np.uint8)
-    kinds[:32] = kinds[127] = _DROPPED
-    kinds[list(_UNSEEN_BYTES)] = _UNSEEN
-    kinds[[ord(char) for char in string.punctuation]] = _SYMBOL
-    kinds[_ASCII:] = _HIGH
-    kinds[[ord(" "), ord("\t")]] = _SPACE
-    kinds[ord("\n")] = _NEWLINE
-    lowered = np.arange(256, dtype=np.uint8)
-    if lower:
-        for char in string.ascii_uppercase:
-            lowered[ord(char)] = ord(char.lower())
-    return kinds, lowered
-
-
 def _decide_line(block: bytes, counts: Ints, cursor: Longs) -> None:
     """Whether a line without tokens but with bytes beyond ASCII is blank; goes on after it."""
     raw = block[cursor[_LINE_BYTE] : cursor[_AT]].replace(b"\r", b"")
@@ -235,7 +187,7 @@ def _end_line(counts: Ints, cursor: Longs) -> bool:
 def _scan(
     data: Bytes,
     classes: tuple[Bytes, Bytes],
-    pieces: _Pieces,
+    pieces: Pieces,
     memory: _Memory,
     tokens: Ints,
     counts: Ints,
@@ -250,38 +202,38 @@ def _scan(
     longest, unknown = pieces.longest, pieces.unknown
     word = np.empty(MAX_INPUT_CHARS_PER_WORD, np.uint8)
     prefixes = np.empty(MAX_INPUT_CHARS_PER_WORD, np.uint64)
-    size, hashed = 0, HASH_SEEDS[_START]
+    size, hashed = 0, HASH_SEEDS[START]
     at, count = cursor[_AT], cursor[_TOKENS]
     chunk, chunk_count, shows = at, count, cursor[_LINE_SHOWS]
     while at < len(data):
         byte = data[np.uint64(at)]
         kind = kinds[byte]
-        if kind == _WORD:
+        if kind == WORD:
             byte = lowered[byte]
             if size < MAX_INPUT_CHARS_PER_WORD:
                 word[np.uint64(size)] = byte
                 hashed = extend_hash(hashed, byte)
             size += 1
-        elif kind == _HIGH:
+        elif kind == HIGH:
             cursor[_AT], cursor[_TOKENS], cursor[_LINE_SHOWS] = chunk, chunk_count, shows
             if not _recall(data, kinds, memory, tokens, cursor):
                 return _ASK_CHUNK
             at, count = cursor[_AT] - 1, cursor[_TOKENS]
-            size, hashed = 0, HASH_SEEDS[_START]
-        elif kind == _DROPPED:
+            size, hashed = 0, HASH_SEEDS[START]
+        elif kind == DROPPED:
             shows = 1
-        elif kind != _UNSEEN:
+        elif kind != UNSEEN:
             if size:
                 count = _write_word(
                     word, size, hashed, slots, keys, ids, longest, unknown, tokens, count, prefixes
                 )
-                size, hashed = 0, HASH_SEEDS[_START]
-            if kind == _SYMBOL:
+                size, hashed = 0, HASH_SEEDS[START]
+            if kind == SYMBOL:
                 tokens[np.uint64(count)] = symbols[byte]
                 count += 1
             else:
                 chunk, chunk_count = at + 1, count
-                if kind == _NEWLINE:
+                if kind == NEWLINE:
                     cursor[_AT], cursor[_TOKENS], cursor[_LINE_SHOWS] = at, count, shows
                     if not _end_line(counts, cursor):
                         return _ASK_LINE
@@ -296,7 +248,7 @@ def _recall(data: Bytes, kinds: Bytes, memory: _Memory, tokens: Ints, cursor: Lo
     """Appends the ids of the chunk at the cursor and moves behind it, if it is remembered."""
     start = cursor[_AT]
     end = start
-    while kinds[data[end]] < _SPACE:  # a newline comes at the end at the latest
+    while kinds[data[end]] < SPACE:  # a newline comes at the end at the latest
         end += 1
     cursor[_CHUNK_END] = end
     cursor[_LINE_HIGH] = 1
@@ -333,7 +285,7 @@ def _write_word(
     """Appends the tokens of a word; most words are pieces themselves. The number of tokens."""
     entry = np.int64(0)
     if size <= MAX_INPUT_CHARS_PER_WORD:
-        entry = find(slots, keys, word, 0, size, _START, hashed)
+        entry = find(slots, keys, word, 0, size, START, hashed)
     if entry:
         tokens[np.uint64(count)] = ids[np.uint64(entry)]
         count += 1
@@ -356,7 +308,7 @@ def _spell(
     prefixes: npt.NDArray[np.uint64],
 ) -> int:
     """Appends the pieces of a word, longest first, or [UNK]; the number of tokens after it."""
-    first, start, mark = count, 0, _START
+    first, start, mark = count, 0, START
     while start < size <= MAX_INPUT_CHARS_PER_WORD:
         length = min(longest, size - start)
         hashed = HASH_SEEDS[mark]
@@ -374,7 +326,7 @@ def _spell(
         tokens[np.uint64(count)] = ids[np.uint64(entry)]
         count += 1
         start += length
-        mark = _LATER
+        mark = LATER
     if start < size:
         tokens[first] = unknown
         return first + 1

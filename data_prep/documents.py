@@ -105,7 +105,8 @@ def tokenize_blocks(
     if workers == 1:
         yield from map(BlockTokenizer(tokenizer).tokenize, blocks)
         return
-    BlockTokenizer(tokenizer).tokenize(b"\n")  # compiled once, before it is inherited
+    # Compiled once, before it is inherited: the way through Python, too.
+    BlockTokenizer(tokenizer).tokenize("é é\n \n".encode())
     # Forked, so that nothing is imported or pickled again; the one thread that may run beside, the
     # clock of the progress bar, holds no lock that a worker takes.
     pool = ProcessPoolExecutor(

@@ -28,7 +28,7 @@ from data_prep.masking import (
     mask_rules,
 )
 from data_prep.mersenne import Twister, shuffle, twister_of
-from data_prep.options import GenerationOptions, VocabularyIds
+from data_prep.options import DataError, GenerationOptions, VocabularyIds
 from data_prep.pairs import (
     END_A,
     END_B,
@@ -44,6 +44,7 @@ from data_prep.store import Scratch
 
 Longs = npt.NDArray[np.int64]
 
+_MOST_EXAMPLES = 2**32
 _PREDICTIONS_PER_BLOCK = 1 << 19
 _ROWS_PER_BATCH = 2048
 _BATCHES_AHEAD = 2  # of each thread
@@ -59,13 +60,13 @@ class Drawn:
       pairs: int64 [E, 5], see `pairs`.
       prediction_ends: int64 [E + 1], example e has predictions[ends[e]:ends[e + 1]].
       predictions: int64, see `masking`.
-      order: [E], uint32 (int64 beyond 2**32 examples).
+      order: uint32 [E].
     """
 
     pairs: Longs
     prediction_ends: Longs
     predictions: Longs
-    order: npt.NDArray[np.integer]
+    order: npt.NDArray[np.uint32]
 
 
 def draw_examples(
@@ -111,9 +112,12 @@ def draw_examples(
             progress(done - place)
             place = done
             scratch.release()
-    written: npt.NDArray[np.integer] = np.arange(
-        examples, dtype=np.uint32 if examples < 2**32 else np.int64
-    )
+    if examples >= _MOST_EXAMPLES:
+        raise DataError(
+            f"One run makes fewer than {_MOST_EXAMPLES} examples, but the text gives {examples}. "
+            "Split --input_file, or lower --dupe_factor."
+        )
+    written = np.arange(examples, dtype=np.uint32)
     shuffle(twister, written)
     return Drawn(pairs.view(), ends.view(), predictions.view(), written)
 

@@ -12,6 +12,7 @@ minute.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import shutil
 import subprocess
@@ -27,7 +28,7 @@ from absl import flags as absl_flags
 
 from bert_tf import flags
 from bert_tf.files import PARTIAL, write_text
-from bert_tf.inputs.features import pack
+from bert_tf.inputs.features import PackedFeatures, pack
 from bert_tf.tokenization import FullTokenizer
 from saved_models.preprocessing import Preprocessor
 
@@ -79,13 +80,48 @@ def expected_answers(tokenizer: FullTokenizer, max_seq_length: int) -> list[dict
         pack(tokenizer.encode(text), max_seq_length=max_seq_length, cls_id=cls, sep_id=sep)
         for text in TEXTS
     ]
+    pairs = [
+        pack(
+            tokenizer.encode(first),
+            tokenizer.encode(second),
+            max_seq_length=max_seq_length,
+            cls_id=cls,
+            sep_id=sep,
+        )
+        for first, second in itertools.pairwise(TEXTS)
+    ]
+    words = [_words(tokenizer, text) for text in TEXTS]
+    parts = [[[word[part] for word in line] for line in words] for part in range(3)]
+    return [
+        {"call": "", "texts": TEXTS, "expected": _named(packed)},
+        {"call": "bert_pack_inputs", "texts": TEXTS, "expected": _named(pairs)},
+        {"call": "tokenize", "texts": TEXTS, "expected": parts[0]},
+        {"call": "tokenize_with_offsets", "texts": TEXTS, "expected": parts},
+    ]
+
+
+def _words(tokenizer: FullTokenizer, text: str) -> list[tuple[list[int], list[int], list[int]]]:
+    """Ids, first bytes and ends of the pieces of each word of a text."""
+    places = [0, *itertools.accumulate(len(char.encode()) for char in text)]
+    words: list[tuple[list[int], list[int], list[int]]] = []
+    for token, (start, end) in zip(*tokenizer.tokenize_with_offsets(text), strict=True):
+        if not token.startswith("##"):
+            words.append(([], [], []))
+        for part, value in zip(
+            words[-1], (tokenizer.vocab[token], places[start], places[end]), strict=True
+        ):
+            part.append(value)
+    return words
+
+
+def _named(packed: list[PackedFeatures]) -> dict[str, list[list[int]]]:
+    """Packed inputs by their published names."""
     names = {
         "input_word_ids": "input_ids",
         "input_mask": "input_mask",
         "input_type_ids": "segment_ids",
     }
-    inputs = {name: [getattr(one, ours) for one in packed] for name, ours in names.items()}
-    return [{"call": "", "texts": TEXTS, "expected": inputs}]
+    return {name: [getattr(one, ours) for one in packed] for name, ours in names.items()}
 
 
 def verify(folder: Path, cases: list[dict[str, Any]]) -> str:

@@ -165,7 +165,7 @@ class GraphTokenizer(tf.Module):
             tf.RaggedTensor.from_row_splits(chars.codes, word_splits, validate=False), "UTF-8"
         )
         lengths = word_splits[1:] - word_splits[:-1]
-        # Words that are too long are [UNK], which their first character alone cannot spell.
+        # Words that are too long are [UNK], as is what rule 1 drops: no vocabulary spells it here.
         too_long = lengths > MAX_INPUT_CHARS_PER_WORD
         words = tf.where(too_long, tf.repeat("\ufffd", tf.size(words)), words)
         rows = tf.cast(tf.gather(chars.rows, word_starts), tf.int64)
@@ -299,10 +299,12 @@ def _tokens_by_id(vocab: dict[str, int]) -> list[str]:
 
 def _may_come_up(piece: str) -> bool:
     """Whether some text has `piece` in one of its words, folding left aside."""
+    if any(char.isspace() or is_dropped(char) for char in piece):
+        return False
     if len(piece) == 1:
         return True
     return 0 < len(piece) <= MAX_INPUT_CHARS_PER_WORD and not any(
-        char.isspace() or is_dropped(char) or is_punctuation(char) or is_cjk(char) for char in piece
+        is_punctuation(char) or is_cjk(char) for char in piece
     )
 
 

@@ -115,13 +115,23 @@ class BertPackInputs(tf.Module):
 def pack_inputs(
     inputs: list[tf.RaggedTensor], seq_length: tf.Tensor, *, start: int, end: int, padding: int
 ) -> Packed:
-    """`bert_tf.inputs.features.pack` for a batch, in a graph; see `BertPackInputs`."""
+    """`bert_tf.inputs.features.pack` for a batch, in a graph; see `BertPackInputs`.
+
+    Raises:
+      tf.errors.InvalidArgumentError: `seq_length` has no room beside the special tokens.
+    """
+    specials = SPECIALS_SINGLE if len(inputs) == 1 else SPECIALS_PAIR
+    enough = tf.debugging.assert_greater(
+        seq_length, specials, "seq_length must be above the number of special tokens; raise it"
+    )
+    with tf.control_dependencies([enough] if enough is not None else []):
+        seq_length = tf.identity(seq_length)
     parts = [part if part.ragged_rank == 1 else part.merge_dims(1, 2) for part in inputs]
     lengths = [tf.cast(part.row_lengths(), tf.int32) for part in parts]
     if len(parts) == 1:
-        kept = [tf.minimum(lengths[0], seq_length - SPECIALS_SINGLE)]
+        kept = [tf.minimum(lengths[0], seq_length - specials)]
     else:
-        room = seq_length - SPECIALS_PAIR
+        room = seq_length - specials
         first = tf.minimum(lengths[0], tf.maximum(room - lengths[1], (room + 1) // 2))
         kept = [first, tf.minimum(lengths[1], room - first)]
     column = tf.ones_like(lengths[0])[:, None]  # [B, 1]

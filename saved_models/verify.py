@@ -17,11 +17,20 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text  # noqa: F401 - registers the ops of the tokenizer
 
+PACK = "bert_pack_inputs"
+
 
 def answer(model: Any, call: str, texts: list[str]) -> Any:
-    """What `model` or its part `call` says to texts: nested lists, by name if it names them."""
-    part = getattr(model, call) if call else model
-    outputs = part(tf.constant(texts, tf.string))
+    """What `model` or its part `call` says to texts: nested lists, by name if it names them.
+
+    What packs gets the tokens of each text together with those of the text after it.
+    """
+    if call == PACK:
+        first, second = (model.tokenize(tf.constant(part)) for part in (texts[:-1], texts[1:]))
+        outputs = model.bert_pack_inputs([first, second])
+    else:
+        part = getattr(model, call) if call else model
+        outputs = part(tf.constant(texts, tf.string))
     if isinstance(outputs, dict):
         return {name: _listed(value) for name, value in outputs.items()}
     if isinstance(outputs, list):

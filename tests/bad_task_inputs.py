@@ -96,9 +96,15 @@ def binary(world: World, name: str, content: bytes) -> Path:
 
 def folder_with(world: World, name: str, content: str) -> Path:
     folder = world.folder / "data"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     (folder / name).write_text(content, encoding="utf-8")
     return folder
+
+
+def _damaged_task(world: World) -> Path:
+    """A model's directory, as far as `task.json` goes by."""
+    folder_with(world, "model.ckpt-1.index", "")
+    return folder_with(world, "task.json", "{")
 
 
 def _table(content: str, name: str = "mine.csv") -> Callable[[World], Flags]:
@@ -254,7 +260,7 @@ CASES = (
     ),
     case_of(
         "a damaged task.json",
-        lambda w: {**_PREDICT, "output_dir": folder_with(w, "task.json", "{")},
+        lambda w: {**_PREDICT, "output_dir": _damaged_task(w)},
         r"task\.json must be JSON as training writes it",
     ),
     case_of("a pickle of weights", _huggingface(), r"is a pickle, which can run any code"),

@@ -77,6 +77,8 @@ def train(
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
+        if step == 0:  # as on our side, what the first step sets up is left out
+            started = time.perf_counter()
         if step % STEPS_BETWEEN_WORDS == 0:
             said = f"step {step}/{steps}, loss {float(loss.detach()):.4f}"
             print(f"PyTorch, seed {order['seed']}: {said}", file=sys.stderr, flush=True)

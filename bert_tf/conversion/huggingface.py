@@ -182,7 +182,7 @@ def read_labels(folder: str | Path) -> tuple[str, ...]:
     names = content.get("id2label") or {}
     if not names and set(content.get("architectures") or ()) & set(_WITH_LABELS):
         names = {str(number): f"LABEL_{number}" for number in range(2)}  # what `transformers` takes
-    numbers = [str(number) for number in range(len(names))]
+    numbers = [str(number) for number in range(len(names))] if isinstance(names, dict) else []
     if not isinstance(names, dict) or sorted(names) != sorted(numbers):
         raise CheckpointError(
             f'{path}: id2label must name classes 0 to N - 1, such as {{"0": "no", "1": "yes"}}, '

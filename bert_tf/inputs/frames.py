@@ -98,8 +98,10 @@ class FrameEncoder:
             float32, all others not negative.
 
         Raises:
-          RecordError: another width, or a negative number.
+          RecordError: another width or dtype, or a negative number.
         """
+        if rows.dtype != np.int32:  # compiled code would write more than there is room for
+            raise RecordError(f"Rows must be int32, but are {rows.dtype}. Convert them first.")
         if rows.ndim != 2 or rows.shape[1] != self.width:
             raise RecordError(
                 f"Rows must have {self.width} numbers, one feature's after the other's; got shape "

@@ -42,6 +42,10 @@ class ClassifierJob:
     _evaluated: list[ExampleTable] = field(default_factory=list)  # of each part
     _chunks: list[tuple[Split, list[Example], ExampleTable]] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        if self.data.remark:
+            self.setting.say(self.data.remark)
+
     @property
     def metric(self) -> str:
         """The data set's first metric."""

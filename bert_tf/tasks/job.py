@@ -220,13 +220,16 @@ def read_task(directory: Path) -> KnownTask | None:
 def find_task(checkpoint: str | Path) -> KnownTask | None:
     """What `task.json` says beside a checkpoint: its prefix, its directory, or one in `best`."""
     path = Path(checkpoint)
-    for folder in (path, path.parent):
-        found = read_task(folder)
-        if found is None and folder.name == BEST_DIRECTORY:
-            found = read_task(folder.parent)
-        if found is not None:
-            return found
-    return None
+    folder = path if path.is_dir() else path.parent
+    found = read_task(folder)
+    if found is None and folder.name == BEST_DIRECTORY:
+        found = read_task(folder.parent)
+    return found
+
+
+def holds_weights(directory: Path) -> bool:
+    """Whether a directory has a checkpoint: only then is its `task.json` about the model in use."""
+    return any(directory.glob("*.ckpt-*.index"))
 
 
 def write_task(directory: Path, content: Mapping[str, object]) -> None:

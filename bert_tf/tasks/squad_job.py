@@ -14,7 +14,7 @@ from bert_tf.inputs.examples import ExampleTable, cached
 from bert_tf.reporting import answers as answer_pages
 from bert_tf.reporting.page import Findings
 from bert_tf.tasks import squad_report, squad_scores
-from bert_tf.tasks.job import Outputs, Setting, read_task, write_task
+from bert_tf.tasks.job import Outputs, Setting, holds_weights, read_task, write_task
 from bert_tf.tasks.squad import SquadTask
 from bert_tf.tasks.squad_answers import Answer, AnswerFinder
 from bert_tf.tasks.squad_data import Question, SquadFile, read_squad
@@ -32,6 +32,7 @@ from bert_tf.tasks.task import PredictingTask
 _SHUFFLE_SEED = 12345
 CHUNK = 512  # questions that are predicted at once
 THRESHOLD = "null_score_diff_threshold"  # in task.json
+WEIGHTS = "null_score_diff_threshold_of"  # which weights it was found with, there too
 
 Answers = dict[str, Answer]  # by the questions' identifiers
 
@@ -47,6 +48,7 @@ class SquadOptions:
         null_threshold: Null odds above which the answer is none; None takes what an evaluation
             found to be best, or else the original's 0.0.
         known_threshold: What an evaluation of the model in --init_checkpoint found.
+        init_checkpoint: The weights to start from, as given.
         max_query_length: Tokens of a question.
         pad_to_batch: See `SquadTask`.
     """
@@ -56,6 +58,7 @@ class SquadOptions:
     version_2: bool
     null_threshold: float | None = None
     known_threshold: float | None = None
+    init_checkpoint: str | None = None
     max_query_length: int = 64
     pad_to_batch: bool = False
 
@@ -245,7 +248,8 @@ class SquadJob:
         if self.options.version_2:
             known = read_task(directory)
             content = known.content if known else self.describe()
-            write_task(directory, {**content, THRESHOLD: scores["best_f1_thresh"]})
+            found = {THRESHOLD: scores["best_f1_thresh"], WEIGHTS: self._weights(directory)}
+            write_task(directory, {**content, **found})
 
     def report(self, outputs: Outputs) -> Findings:
         """Scores by kind of question, and the worst mistakes in their contexts."""
@@ -307,12 +311,17 @@ class SquadJob:
         if not options.version_2 or options.null_threshold is not None:
             return options.null_threshold or 0.0
         own = read_task(directory)
-        found = own.content.get(THRESHOLD) if own else None
+        ours = own is not None and own.content.get(WEIGHTS) == self._weights(directory)
+        found = own.content.get(THRESHOLD) if own is not None and ours else None
         found = options.known_threshold if found is None else found
         if found is None:
             return 0.0
         self.setting.say(f"--{THRESHOLD}={found} was best in an evaluation of this model.")
         return float(found)
+
+    def _weights(self, directory: Path) -> str | None:
+        """Which weights answer: the directory's own (None), or those that are started from."""
+        return None if holds_weights(directory) else self.options.init_checkpoint
 
     def _write(self, answers: Answers, threshold: float, directory: Path) -> None:
         nbest = {

@@ -49,6 +49,7 @@ class TextData:
         metrics: Names in `metrics.METRICS`; the first one decides which checkpoint is best.
         labels_from: Where the classes come from, if from a model trained before.
         lacking: Splits to the file of their second part, where that is not there.
+        remark: What the user should know about the classes.
     """
 
     name: str
@@ -57,6 +58,7 @@ class TextData:
     metrics: tuple[str, ...]
     labels_from: str = ""
     lacking: Mapping[str, Path] = field(default_factory=dict)
+    remark: str = ""
 
     def of(self, split: str) -> tuple[Split, ...]:
         """The files of a split; ValueError for none."""
@@ -99,11 +101,16 @@ def glue_data(
             else:
                 lacking[split] = second.path
         splits[split] = tuple(found)
-    labels, source = task.labels, ""
+    labels, source, remark = task.labels, "", ""
     if known is not None and labels:
         labels = _published_labels(task_name, labels, known, training)
         source = known.source if labels != task.labels else ""
-    return TextData(task_name.lower(), splits, labels, task.metrics, source, lacking)
+        if _is_nameless(known) and not training:
+            remark = (
+                f"The model does not name its classes ({known.source}): they are taken as "
+                f"{', '.join(labels)}, in this order. Name them there if the order is another."
+            )
+    return TextData(task_name.lower(), splits, labels, task.metrics, source, lacking, remark)
 
 
 def _published(task: GlueTask, split: str, data_dir: Path, language: str, part: str = "") -> Split:
@@ -124,8 +131,7 @@ def _published_labels(
         return tuple(spelled[label] for label in said)
     # Published numbers are the numbers of the classes, however a model calls them.
     numbered = all(label.isdecimal() for label in labels)
-    nameless = all(label.startswith(_NAMELESS) for label in known.labels)
-    fits = len(said) == len(labels) and (numbered or nameless)
+    fits = len(said) == len(labels) and (numbered or _is_nameless(known))
     if not (training or fits):
         raise ValueError(
             f"--task_name={task_name} has the labels {', '.join(labels)}, but the model has "
@@ -133,6 +139,11 @@ def _published_labels(
             "give a model of this task."
         )
     return labels
+
+
+def _is_nameless(known: KnownTask) -> bool:
+    """Whether classes are called by numbers alone, as Hugging Face does with unnamed ones."""
+    return bool(known.labels) and all(label.startswith(_NAMELESS) for label in known.labels)
 
 
 def own_data(

@@ -191,8 +191,12 @@ class _Session:
         outputs = self._predicted(state)
         if self.runtime.is_chief:
             scored = self.job.write_predictions(outputs, self.directory)
-            if scored is not None:
+            if self.options.report and scored is not None:
                 self._report(scored, self.job.score(scored))
+            elif self.options.report and not self.options.do_eval:
+                self._say(
+                    "--report shows an evaluation: give --do_eval, and labels to compare with."
+                )
         for _ in outputs:  # Whatever the writer left: workers must take every step together.
             pass
 

@@ -94,11 +94,11 @@ def _settings(
 def _training(directory: Path, metric: str) -> Sequence[Section]:
     """Curves of the run that trained the model, where it left its metrics."""
     drawn = []
-    rows = reports.read_metrics(directory / reports.METRICS_FILE)
+    rows = _with("loss", reports.read_metrics(directory / reports.METRICS_FILE))
     if len(rows) > 1:
         about = "Loss of the training batches by step, and its mean over the steps around."
         drawn.append(charts.lines("loss", about, _smoothed(rows), ("step", "loss")))
-    rows = reports.read_metrics(directory / reports.EVALUATIONS_FILE)
+    rows = _with(metric, reports.read_metrics(directory / reports.EVALUATIONS_FILE))
     if len(rows) > 1:
         curve = ([row["step"] for row in rows], [row[metric] for row in rows])
         about = f"{metric} of the evaluations during training."
@@ -107,6 +107,11 @@ def _training(directory: Path, metric: str) -> Sequence[Section]:
         return []
     body = Markup('<div class="charts">{}</div>').format(join(drawn))
     return [Section("training", "Training", body)]
+
+
+def _with(name: str, rows: Sequence[Mapping[str, float]]) -> list[Mapping[str, float]]:
+    """Rows that have a figure: an earlier run of another task may have written to the file."""
+    return [row for row in rows if name in row]
 
 
 def _smoothed(rows: Sequence[Mapping[str, float]]) -> dict[str, tuple[Sequence[float], Any]]:

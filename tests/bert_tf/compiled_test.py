@@ -1,23 +1,71 @@
-"""Compiled functions work where nothing can be kept, too."""
+"""What is kept of compiled functions is never stale, and need not be kept at all."""
 
-from numba.core import caching
+import subprocess
+import sys
+from pathlib import Path
 
+import pytest
+
+from bert_tf import compiled
+
+ROOT = Path(__file__).parents[2]
+CALLEE = "from bert_tf.compiled import compiled\n@compiled\ndef answer():\n    return {}\n"
+CALLER = """
 from bert_tf.compiled import compiled
+from callee import answer
+@compiled
+def ask():
+    return answer() + 1
+if __name__ == "__main__":
+    print(ask(), sum(ask.stats.cache_hits.values()))
+"""
+
+
+def run(folder):
+    done = subprocess.run(
+        [sys.executable, "caller.py"], cwd=folder, env={"PYTHONPATH": f"{ROOT}:{folder}"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout.split()
+
+
+def test_kept_code_is_used_and_a_change_in_another_file_is_seen(tmp_path):
+    (tmp_path / "callee.py").write_text(CALLEE.format(1))
+    (tmp_path / "caller.py").write_text(CALLER)
+    assert run(tmp_path) == ["2", "0"]
+    assert run(tmp_path) == ["2", "1"]
+    (tmp_path / "callee.py").write_text(CALLEE.format(7))
+    assert run(tmp_path) == ["8", "0"]
+
+
+@pytest.fixture
+def forgetful():
+    """`folder_to_keep` and `digest_of` without what they remember."""
+    compiled.folder_to_keep.cache_clear()
+    compiled.digest_of.cache_clear()
+    yield
+    compiled.folder_to_keep.cache_clear()
+    compiled.digest_of.cache_clear()
 
 
 def double(value):
     return 2 * value
 
 
+@pytest.mark.usefixtures("forgetful")
 def test_without_a_folder_to_keep_it_in(monkeypatch):
-    monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
-    function = compiled(double)
+    def refuse(*_, **__):
+        raise OSError("read-only")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    function = compiled.compiled(double)
     assert function(21) == 42
-    assert function.signatures
-    assert not function.stats.cache_path
+    assert function.stats.cache_path is None
 
 
-def test_it_is_kept_where_it_can_be(monkeypatch, tmp_path):
-    monkeypatch.setattr(caching.config, "CACHE_DIR", str(tmp_path))
-    assert compiled(double)(21) == 42
-    assert [path.suffix for path in sorted(tmp_path.rglob("*.nb?"))] == [".nbc", ".nbi"]
+@pytest.mark.usefixtures("forgetful")
+def test_a_folder_that_the_user_names_comes_first(monkeypatch, tmp_path):
+    monkeypatch.setattr(compiled.config, "CACHE_DIR", str(tmp_path / "mine"))
+    assert compiled.compiled(double)(21) == 42
+    assert {path.suffix for path in tmp_path.rglob("*.nb?")} == {".nbc", ".nbi"}
+    assert str(tmp_path / "mine") == compiled.config.CACHE_DIR

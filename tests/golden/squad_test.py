@@ -204,6 +204,11 @@ def test_the_best_threshold_is_kept_with_the_model_and_taken_by_predictions(tmp_
     predict_small_squad2(tmp_path / "m", **options, null_score_diff_threshold=0.0)
     assert load(tmp_path / "m/predictions.json") == load(folder / "predictions.json")
 
+    # Other weights in the same directory do not take it.
+    other = shutil.copytree(folder, tmp_path / "other") / "model.ckpt-40"
+    predict_small_squad2(tmp_path / "m", **options, init_checkpoint=other)
+    assert load(tmp_path / "m/predictions.json") == load(folder / "predictions.json")
+
     # Another directory that starts from this model takes it as well.
     prefix = shutil.copytree(folder, tmp_path / "n") / "model.ckpt-40"
     shutil.copy(tmp_path / "m/task.json", prefix.parent)

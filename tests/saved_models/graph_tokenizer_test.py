@@ -146,6 +146,7 @@ def test_odd_vocabulary(tmp_path):
         "ab c",
         "##b",
         "\u2028",
+        "\ufffd",
     ]
     path.write_text("\n".join(tokens), encoding="utf-8")
     for lower in (True, False):

@@ -24,7 +24,7 @@ def exported(tmp_path_factory):
     """An export that was moved after it was written."""
     folder = tmp_path_factory.mktemp("models")
     said = export_preprocessor(VOCAB, True, 16, folder / "first")
-    assert said == f"{folder / 'first'}: 1 calls answer as they should"
+    assert said == f"{folder / 'first'}: 4 calls answer as they should"
     shutil.move(folder / "first", folder / "moved")
     return folder / "moved"
 
@@ -81,6 +81,13 @@ def test_packing_equals_the_one_packing_function(model, seq_length, parts):
         assert found["input_word_ids"][row].numpy().tolist() == packed.input_ids
         assert found["input_mask"][row].numpy().tolist() == packed.input_mask
         assert found["input_type_ids"][row].numpy().tolist() == packed.segment_ids
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_length_without_room_is_refused(model, parts):
+    tokens = [model.tokenize(tf.constant(["the lamp"]))] * parts
+    with pytest.raises(tf.errors.InvalidArgumentError, match="seq_length must be above the number"):
+        model.bert_pack_inputs(tokens, seq_length=parts + 1)
 
 
 def test_the_default_length_is_that_of_the_export(model):

@@ -97,6 +97,7 @@ def test_checksum(size):
     [
         (np.zeros((2, 3), np.int32), r"Rows must have 1 numbers, .* got shape \[2, 3\]"),
         (np.zeros(1, np.int32), r"got shape \[1\]"),
+        (np.array([[2**40]]), "Rows must be int32, but are int64"),
         (np.array([[1], [0], [-1]], np.int32), "Row 2 holds a negative number"),
     ],
 )

@@ -504,7 +504,7 @@ MISTAKES = {
             "dev_file": table(p, "dev.csv"),
             "do_train": False,
             "do_eval": True,
-            "output_dir": glue(p / "o", "{", "task.json"),
+            "output_dir": glue(glue(p / "o", "", "model.ckpt-1.index"), "{", "task.json"),
         },
         "task.json must be JSON as training writes it",
     ),
