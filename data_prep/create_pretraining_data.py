@@ -8,8 +8,9 @@ Input: plain text (or gzip), one sentence a line, a blank line between documents
 
 The records equal the original's, one for one and in order, for every seed. Outputs appear under
 their names when all are complete. What is known of the text meanwhile lies on disk, about as much
-as the outputs will take (--scratch_dir), so that memory hardly grows with it: by 4 bytes an example
-and 8 a document.
+as the outputs will take (--scratch_dir). The process keeps some 140 MB of its own, 4 bytes an
+example and 8 a document; what it has read of those files counts as its memory too, but the system
+takes it back when it needs it.
 """
 
 from __future__ import annotations

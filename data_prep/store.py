@@ -1,5 +1,7 @@
 """Arrays that grow on disk: what a run knows of its corpus need not fit into memory.
 
+Pages that were read count as the process's memory until `release`, or until the system needs them.
+
 Each `DiskArray` of a `Scratch` lies in a file without a name, which the system removes with the
 process, however that ends. It is read through a memory map; `release` gives the pages back.
 """
