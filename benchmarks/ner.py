@@ -55,6 +55,8 @@ def main() -> None:
     """Prints the table."""
     parser = finetuning.parser_of(__doc__, batch_size=32, rate=5e-5, epochs=3.0, length=128)
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS)
+    # A window of a document holds many sentences: as many updates take smaller batches.
+    parser.add_argument("--document_batch_size", type=int, default=8)
     parser.add_argument("--feature_rate", type=float, default=1e-3)
     parser.add_argument("--feature_epochs", type=float, default=3.0)
     options = parser.parse_args()
@@ -64,14 +66,14 @@ def main() -> None:
     )
     outcomes = {}
     for row in options.rows:
-        context = FINE_TUNED.get(row)
-        if context:
-            mine = partial(ours, data, [f"--context={context}"], settings)
-        else:
-            flags = [f"--context={SENTENCE}", f"--feature_based={row}"]
-            mine = partial(ours, data, flags, feature_based)
-        peer = partial(torchs, data, settings) if context == SENTENCE else None
-        outcomes[row] = finetuning.compare(row, mine, peer, settings)
+        flags, own, peer = [f"--context={SENTENCE}", f"--feature_based={row}"], feature_based, None
+        if row in FINE_TUNED:
+            flags, own = [f"--context={FINE_TUNED[row]}"], settings
+            if FINE_TUNED[row] == SENTENCE:
+                peer = partial(torchs, data, own)
+            else:
+                own = dataclasses.replace(own, batch_size=options.document_batch_size)
+        outcomes[row] = finetuning.compare(row, partial(ours, data, flags, own), peer, settings)
     finetuning.print_table(outcomes)
 
 

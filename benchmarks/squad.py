@@ -4,8 +4,9 @@
       --torch_python venv/bin/python
 
 `--data` holds train-v1.1.json or .json.gz and dev-v1.1.json; for the rest see benchmarks.glue. The
-questions are drawn from both files with a fixed seed. The same function scores both sides; ours
-trains with `--pad_to_batch`, PyTorch's batches are padded to their longest, too.
+questions are drawn from both files with a fixed seed. The same function scores both sides. Both
+put windows of similar lengths into a batch and pad them to its longest: ours with `--pad_to_batch`,
+PyTorch's as `group_by_length` of transformers does. Takes 20 minutes a seed on two free cores.
 """
 
 import json

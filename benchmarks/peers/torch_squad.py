@@ -132,7 +132,9 @@ def main() -> None:
 
     train = list(windows(order["train"], tokenizer, order))
     questions = len({window.question["id"] for window in train})
-    seconds = torch_training.train(model, train, with_answers, order, questions)
+    seconds = torch_training.train(
+        model, train, with_answers, order, questions, lambda window: len(window.places)
+    )
 
     dev = list(windows(order["dev"], tokenizer, order))
     by_question = defaultdict(list)

@@ -1,7 +1,8 @@
 """PyTorch and transformers: the fine-tuning loop as people write it.
 
 AdamW with linear warm-up and decay, decay of weights but not of biases and norms, clipping at 1.0,
-examples mixed anew every epoch, batches padded to their longest. Modules that use it are started
+examples mixed anew every epoch, batches padded to their longest; on demand, examples of similar
+lengths share batches, as with `group_by_length` of transformers. Modules that use it are started
 with an order, a JSON object, on standard input, and answer with a line of JSON.
 """
 
@@ -19,6 +20,9 @@ from benchmarks.peers.hugging_face import decay_groups
 WARMUP, CLIP = 0.1, 1.0
 PREDICTED_AT_ONCE = 64
 STEPS_BETWEEN_WORDS = 50
+
+# Within so many batches, examples are sorted by length.
+STRETCH = 50
 
 # Examples to the keyword arguments of the model, with labels in training.
 BatchOf = Callable[[Sequence[Any]], Mapping[str, Any]]
@@ -49,8 +53,26 @@ def optimizer_of(model: Any, rate: float, steps: int) -> tuple[Any, Any]:
     return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 
 
+def grouped(examples: Sequence[Any], length_of: Callable[[Any], int], size: int) -> list[Any]:
+    """The examples in batches of similar lengths, which are mixed; the last may be short."""
+    rows = [
+        row
+        for begin in range(0, len(examples), STRETCH * size)
+        for row in sorted(examples[begin : begin + STRETCH * size], key=length_of)
+    ]
+    whole = len(rows) // size * size
+    batches = [rows[begin : begin + size] for begin in range(0, whole, size)]
+    random.shuffle(batches)
+    return [row for batch in batches for row in batch] + rows[whole:]
+
+
 def train(
-    model: Any, examples: Sequence[Any], batch_of: BatchOf, order: Mapping[str, Any], epoch: int = 0
+    model: Any,
+    examples: Sequence[Any],
+    batch_of: BatchOf,
+    order: Mapping[str, Any],
+    epoch: int = 0,
+    length_of: Callable[[Any], int] | None = None,
 ) -> float:
     """Trains the model; returns the seconds it took.
 
@@ -60,6 +82,7 @@ def train(
         batch_of: Makes a batch of some of them.
         order: Batch size, rate and epochs.
         epoch: How many examples count as an epoch, if not all.
+        length_of: Length of an example, to group them by it.
     """
     size = order["batch_size"]
     steps = int((epoch or len(examples)) / size * order["epochs"])
@@ -70,6 +93,7 @@ def train(
     for step in range(steps):
         while len(row) < size:
             row += random.sample(examples, len(examples))
+            row = grouped(row, length_of, size) if length_of else row
         loss = model(**batch_of(row[:size])).loss
         del row[:size]
         loss.backward()
