@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -29,6 +30,28 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         sync(target.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yields a folder in the same directory that becomes `path`, which must not be there.
+
+    After an exception nothing is left. Files in it that must outlive a crash are the caller's to
+    `sync`.
+
+    Raises:
+        OSError: If the directory cannot be made or written.
+    """
+    target = Path(path)
+    partial = target.with_name(f"{PARTIAL}{target.name}")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        partial.rename(target)
+        sync(target.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

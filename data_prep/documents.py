@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import gzip
 import multiprocessing
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import IO, Any
 
@@ -17,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from bert_tf.tokenization import FullTokenizer
+from data_prep.ahead import in_order
 from data_prep.block_tokens import BLANK, BlockTokenizer, TokenBlock
 from data_prep.options import DataError
 from data_prep.store import Scratch
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _BLOCK_BYTES = 1 << 20
-_BLOCKS_AHEAD = 2  # of each worker
 
 Progress = Callable[[int], object]
 Starts = npt.NDArray[np.int64]
@@ -112,15 +111,9 @@ def tokenize_blocks(
     pool = ProcessPoolExecutor(
         workers, multiprocessing.get_context("fork"), _start_worker, (tokenizer,)
     )
-    pending: collections.deque[Future[TokenBlock]] = collections.deque()
     with pool:
         try:
-            for block in blocks:
-                pending.append(pool.submit(_tokenize_in_worker, block))
-                if len(pending) > workers * _BLOCKS_AHEAD:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
+            yield from in_order(pool, workers, _tokenize_in_worker, blocks)
         except BrokenProcessPool as error:
             raise DataError(
                 "A process that tokenized was ended, perhaps for lack of memory. Start again, "

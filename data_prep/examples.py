@@ -7,11 +7,11 @@ the original's order; writing draws nothing, so it runs on all cores.
 
 from __future__ import annotations
 
-import collections
 import dataclasses
+import functools
 import random
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ import numpy.typing as npt
 from bert_tf.compiled import compiled
 from bert_tf.inputs.frames import FrameEncoder
 from bert_tf.inputs.records import pretraining_schema
+from data_prep.ahead import in_order
 from data_prep.documents import Corpus, Progress
 from data_prep.masking import (
     KEEP_TOKEN,
@@ -47,7 +48,6 @@ Longs = npt.NDArray[np.int64]
 _MOST_EXAMPLES = 2**32
 _PREDICTIONS_PER_BLOCK = 1 << 19
 _ROWS_PER_BATCH = 2048
-_BATCHES_AHEAD = 2  # of each thread
 _BATCHES_PER_RELEASE = 16
 _ONE = np.float32(1.0).view(np.int32)  # float features travel as their bits
 
@@ -243,17 +243,13 @@ class ExampleWriter:
         order = self._drawn.order
         starts = range(0, len(order), _ROWS_PER_BATCH)
         with ThreadPoolExecutor(threads) as pool:
-            pending: collections.deque[Future[list[tuple[memoryview, int]]]] = collections.deque()
-            for number, start in enumerate(starts):
-                pending.append(pool.submit(self._batch, start, outputs))
-                if len(pending) > threads * _BATCHES_AHEAD:
-                    yield pending.popleft().result()
+            made = in_order(pool, threads, functools.partial(self._batch, outputs), starts)
+            for number, batch in enumerate(made):
+                yield batch
                 if number % _BATCHES_PER_RELEASE == 0:
                     scratch.release()
-            while pending:
-                yield pending.popleft().result()
 
-    def _batch(self, start: int, outputs: int) -> list[tuple[memoryview, int]]:
+    def _batch(self, outputs: int, start: int) -> list[tuple[memoryview, int]]:
         rows = self._drawn.order[start : start + _ROWS_PER_BATCH]
         parts = [rows[(output - start) % outputs :: outputs] for output in range(outputs)]
         return [(self.frames(part).data, len(part)) for part in parts]

@@ -14,12 +14,9 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +24,7 @@ import tensorflow as tf
 from absl import flags as absl_flags
 
 from bert_tf import flags
-from bert_tf.files import PARTIAL, write_text
+from bert_tf.files import new_folder, write_text
 from bert_tf.inputs.features import PackedFeatures, pack
 from bert_tf.tokenization import FullTokenizer
 from saved_models.preprocessing import Preprocessor
@@ -50,27 +47,6 @@ def define_flags() -> None:
     absl_flags.DEFINE_integer("max_seq_length", 128, "Tokens of an input, [CLS] and [SEP] too.")
     flags.define_model()  # a Hugging Face folder brings its vocabulary
     flags.define_vocabulary()
-
-
-@contextmanager
-def new_folder(target: Path) -> Iterator[Path]:
-    """Yields a folder beside `target` that becomes it when the block ends well.
-
-    Raises:
-        ValueError: `target` is there already.
-    """
-    if target.exists():
-        raise ValueError(
-            f"--export_dir must be new, but {target} is there. Remove it, or name another folder."
-        )
-    partial = target.with_name(f"{PARTIAL}{target.name}")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-        partial.rename(target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def expected_answers(tokenizer: FullTokenizer, max_seq_length: int) -> list[dict[str, Any]]:
@@ -150,6 +126,11 @@ def export_preprocessor(
         ValueError: the folder is there, or the length has no room for text.
         MissingTokenError: the vocabulary lacks a special token. Nothing was written.
     """
+    if export_dir.exists():
+        raise ValueError(
+            f"--export_dir must be new, but {export_dir} is there. Remove it, or name another "
+            "folder."
+        )
     tokenizer = FullTokenizer(vocab_file, do_lower_case)
     with new_folder(export_dir) as partial:
         tf.saved_model.save(Preprocessor(vocab_file, do_lower_case, max_seq_length), str(partial))

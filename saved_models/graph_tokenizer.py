@@ -273,7 +273,7 @@ class _CharPlaces:
     """Finds code points by their bytes in the UTF-8 of all of them."""
 
     def __init__(self, codes: tf.Tensor) -> None:
-        sizes = 1 + sum(tf.cast(codes >= bound, tf.int64) for bound in (0x80, 0x800, 0x10000))
+        sizes = _utf8_sizes(codes)
         self._starts = tf.concat([tf.cumsum(sizes, exclusive=True), [tf.reduce_sum(sizes)]], axis=0)
 
     def after(self, char: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
@@ -308,13 +308,17 @@ def _may_come_up(piece: str) -> bool:
     )
 
 
+def _utf8_sizes(codes: tf.Tensor) -> tf.Tensor:
+    """Bytes of each code point, int64."""
+    return 1 + sum(tf.cast(codes >= bound, tf.int64) for bound in (0x80, 0x800, 0x10000))
+
+
 def _decode(lines: tf.Tensor) -> _Chars:
     """Code points of lines and their bytes; malformed bytes are left out."""
     codes, starts = tf.strings.unicode_decode_with_offsets(lines, "UTF-8", errors="ignore")
     flat = codes.values
-    sizes = 1 + sum(tf.cast(flat >= bound, tf.int64) for bound in (0x80, 0x800, 0x10000))
     rows = tf.cast(codes.value_rowids(), tf.int32)
-    return _Chars(flat, rows, starts.values, starts.values + sizes)
+    return _Chars(flat, rows, starts.values, starts.values + _utf8_sizes(flat))
 
 
 def _order_marks(chars: _Chars, cjk: tf.Tensor, classes: tf.Tensor) -> tuple[_Chars, tf.Tensor]:

@@ -20,7 +20,7 @@ from bert_tf.config import BertConfig
 from bert_tf.conversion import tf1
 from bert_tf.conversion.tf1 import CheckpointError, LoadReport
 from bert_tf.conversion.weight_map import NameTable
-from bert_tf.files import PARTIAL, sync, write_text
+from bert_tf.files import new_folder, sync, write_text
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 _PICKLE = "pytorch_model.bin"
@@ -381,21 +381,9 @@ def write_folder(
     architecture = _architecture(tensors)
     if architecture == "BertModel":  # It alone has no prefix.
         weights = {name.removeprefix("bert."): value for name, value in weights.items()}
-    partial = folder.with_name(f"{PARTIAL}{folder.name}")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
+    labels = _labels_of(weights, architecture, labels)
+    with new_folder(folder) as partial:
         save_file(weights, partial / WEIGHTS, metadata={"format": "pt"})
-        head = weights.get("classifier.bias")
-        if head is not None and architecture in _WITH_LABELS:
-            # Without names, `transformers` would build a head of two classes.
-            labels = labels or [f"LABEL_{number}" for number in range(len(head))]
-            if len(labels) != len(head):
-                raise CheckpointError(
-                    f"There must be a label for each of the {len(head)} classes of the classifier, "
-                    f"but there are {len(labels)}: {', '.join(labels)}. Is the task.json that of "
-                    "another model?"
-                )
         content = _their_config(config, architecture, labels)
         write_text(partial / CONFIG, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
         if vocab_file is not None:
@@ -403,11 +391,25 @@ def write_folder(
             settings = {"do_lower_case": do_lower_case, "tokenizer_class": "BertTokenizer"}
             write_text(partial / "tokenizer_config.json", json.dumps(settings, indent=2) + "\n")
         sync(partial / WEIGHTS)
-        partial.rename(folder)
-        sync(folder.parent)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return names
+
+
+def _labels_of(
+    weights: Mapping[str, np.ndarray], architecture: str, labels: Sequence[str]
+) -> Sequence[str]:
+    """The names of a classifier's classes, numbers where they have none."""
+    head = weights.get("classifier.bias")
+    if head is None or architecture not in _WITH_LABELS:
+        return labels
+    # Without names, `transformers` would build a head of two classes.
+    labels = labels or [f"LABEL_{number}" for number in range(len(head))]
+    if len(labels) != len(head):
+        raise CheckpointError(
+            f"There must be a label for each of the {len(head)} classes of the classifier, "
+            f"but there are {len(labels)}: {', '.join(labels)}. Is the task.json that of "
+            "another model?"
+        )
+    return labels
 
 
 def _their_config(config: BertConfig, architecture: str, labels: Sequence[str]) -> dict[str, Any]:

@@ -10,9 +10,10 @@ import pytest
 import tensorflow as tf
 import tensorflow_hub as hub
 
+from bert_tf.files import new_folder
 from bert_tf.inputs.features import pack
 from bert_tf.tokenization import FullTokenizer
-from saved_models.export import TEXTS, expected_answers, export_preprocessor, new_folder, verify
+from saved_models.export import TEXTS, expected_answers, export_preprocessor, verify
 
 ROOT = Path(__file__).parents[2]
 VOCAB = ROOT / "tests" / "goldens" / "vocab.txt"
