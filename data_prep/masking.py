@@ -15,13 +15,15 @@ import numpy as np
 import numpy.typing as npt
 
 from bert_tf.compiled import compiled
-from data_prep.mersenne import Twister, below, shuffle, uniform
+from data_prep.mersenne import AT, Twister, below, reserve, shuffle, uniform_at
 from data_prep.options import GenerationOptions, VocabularyIds
 from data_prep.pairs import END_A, END_B, START_A, START_B
 
 Longs = npt.NDArray[np.int64]
 
 POSITION_SHIFT = 32
+# Words of the generator are reserved for so many predictions at once.
+_GROUP, _MOST_WORDS = 128, 4
 KEEP_TOKEN = 0  # replacement 0 keeps the token, i + 1 writes the id i
 
 
@@ -96,15 +98,27 @@ def draw_predictions(
         count = min(wanted, size)
         chosen[:count] = order[:count]
     words, mask = rules.words, rules.mask
+    at, left = reserve(twister, _MOST_WORDS * _GROUP), _GROUP
     for i in range(count):
+        if not left:
+            twister[AT] = at
+            at, left = reserve(twister, _MOST_WORDS * _GROUP), _GROUP
+        left -= 1
         # [CLS] stands before a, and [SEP] between a and b.
         position = chosen[i] + (1 if chosen[i] < length_a else 2)
         replacement = np.int64(mask + 1)
-        if uniform(twister) >= 0.8:
+        kept = uniform_at(twister, at)
+        at += 2
+        if kept >= 0.8:
             replacement = np.int64(KEEP_TOKEN)
-            if uniform(twister) >= 0.5:
+            changed = uniform_at(twister, at)
+            at += 2
+            if changed >= 0.5:
+                twister[AT] = at
                 replacement = words[below(twister, len(words))] + 1
+                at, left = reserve(twister, _MOST_WORDS * _GROUP), _GROUP
         predictions[i] = position << POSITION_SHIFT | replacement
+    twister[AT] = at
     return count
 
 

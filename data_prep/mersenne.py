@@ -5,13 +5,15 @@ the same 32-bit words are used up in the same order. A twister starts from the s
 generator and goes on as it would; each function names the method that it stands for. Python does
 the seeding.
 
-A twister is one uint32 array [1249], advanced in place:
+A twister is one uint32 array, advanced in place:
 
-    0 .. 623      the recurrence
-    624 .. 1247   the same words tempered, as they are handed out
-    1248          how many of these are used up
+    0 .. 623       the recurrence
+    624 .. 1871    words as they are handed out, two rounds of the recurrence at most
+    1872, 1873     where in the array the next word stands, and where their end is
 
-Indices that cannot be negative are cast to unsigned, since numba else tests each for its sign.
+Who draws much reserves words and then reads them side by side (`reserve`, `uniform_at`): a call for
+each costs more than the draw, as numba counts references to the array that it hands over. Indices
+that cannot be negative are cast to unsigned, since numba else tests each for its sign.
 
 Source: M. Matsumoto and T. Nishimura, "Mersenne Twister" (1998), MT19937; CPython's
 Modules/_randommodule.c and Lib/random.py for how words become numbers.
@@ -24,28 +26,32 @@ import random
 import numpy as np
 import numpy.typing as npt
 
-from bert_tf.compiled import compiled
+from bert_tf.compiled import compiled, inlined
 
 Twister = npt.NDArray[np.uint32]
 
 _WORDS, _SHIFT = 624, 397
-_AT = 2 * _WORDS
+_READY = _WORDS
+AT = 3 * _WORDS
+_END = AT + 1
 _UPPER, _LOWER, _MATRIX = 0x80000000, 0x7FFFFFFF, 0x9908B0DF
+MOST_RESERVED = _WORDS
 
 
 def twister_of(rng: random.Random) -> Twister:
     """A twister that goes on where `rng` stands; `rng` itself is left as it is."""
     *words, at = rng.getstate()[1]
-    twister = np.zeros(_AT + 1, np.uint32)
+    twister = np.zeros(_END + 1, np.uint32)
     twister[:_WORDS] = words
-    _temper(twister)
-    twister[_AT] = at
+    _temper(twister, _READY)
+    twister[AT], twister[_END] = _READY + at, _READY + _WORDS
     return twister
 
 
 @compiled
-def _temper(twister: Twister) -> None:
-    ready = twister[_WORDS:_AT]
+def _temper(twister: Twister, start: int) -> None:
+    """The words of the recurrence as they are handed out, written from `start` on."""
+    ready = twister[start : start + _WORDS]
     for i in range(_WORDS):
         word = twister[i]
         word ^= word >> np.uint32(11)
@@ -66,25 +72,47 @@ def _twist(twister: Twister, first: int, count: int, far: int) -> None:
 
 
 @compiled
-def _refill(twister: Twister) -> None:
+def _next_round(twister: Twister) -> None:
+    """A round of the recurrence."""
     _twist(twister, 0, _WORDS - _SHIFT, _SHIFT)
     _twist(twister, _WORDS - _SHIFT, _SHIFT - 1, 0)
     # The last word is followed by the first.
     word = (np.int64(twister[_WORDS - 1]) & _UPPER) | (np.int64(twister[0]) & _LOWER)
     twister[_WORDS - 1] = np.int64(twister[_SHIFT - 1]) ^ (word >> 1) ^ (-(word & 1) & _MATRIX)
-    _temper(twister)
-    twister[_AT] = 0
+
+
+@compiled
+def reserve(twister: Twister, count: int) -> int:
+    """Makes the next `count` words, MOST_RESERVED at most, stand side by side; where they start.
+
+    Whoever reads them writes to `twister[AT]` where the next draw goes on.
+    """
+    at, end = np.int64(twister[AT]), np.int64(twister[_END])
+    left = end - at
+    if left < count:
+        for k in range(left):
+            twister[np.uint64(_READY + k)] = twister[np.uint64(at + k)]
+        _next_round(twister)
+        _temper(twister, _READY + left)
+        at = np.int64(_READY)
+        twister[AT], twister[_END] = at, at + left + _WORDS
+    return at
+
+
+@inlined
+def uniform_at(twister: Twister, at: int) -> float:
+    """`Random.random` from the two words at `at`: 53 bits, in [0, 1)."""
+    high = np.int64(twister[np.uint64(at)]) >> 5
+    low = np.int64(twister[np.uint64(at + 1)]) >> 6
+    return (high * 67108864.0 + low) * (1.0 / 9007199254740992.0)
 
 
 @compiled
 def next_word(twister: Twister) -> np.int64:
     """The next 32 bits."""
-    at = np.uint64(twister[_AT])
-    if at >= np.uint64(_WORDS):
-        _refill(twister)
-        at = np.uint64(0)
-    twister[_AT] = at + np.uint64(1)
-    return np.int64(twister[at + np.uint64(_WORDS)])
+    at = reserve(twister, 1)
+    twister[AT] = at + 1
+    return np.int64(twister[at])
 
 
 @compiled
@@ -98,10 +126,10 @@ def getrandbits(twister: Twister, bits: int) -> np.int64:
 
 @compiled
 def uniform(twister: Twister) -> float:
-    """`Random.random`: 53 bits, in [0, 1)."""
-    high = next_word(twister) >> 5
-    low = next_word(twister) >> 6
-    return (high * 67108864.0 + low) * (1.0 / 9007199254740992.0)
+    """`Random.random`."""
+    at = reserve(twister, 2)
+    twister[AT] = at + 2
+    return uniform_at(twister, at)
 
 
 @compiled
@@ -127,20 +155,27 @@ def below(twister: Twister, bound: int) -> np.int64:
 def shuffle(twister: Twister, items: npt.NDArray[np.integer]) -> None:
     """`Random.shuffle` of fewer than 2**32 items, in place.
 
-    Half of a run's draws are made here, so the place in the words stays in a register.
+    A word that is too large for its place, nearly one in three, is drawn again. No branch decides
+    it, as none could be foretold: such a word swaps an item with itself, and the place stays.
     """
     bits = bit_length(len(items))
-    at = np.int64(twister[_AT])
-    for last in range(len(items) - 1, 0, -1):
-        if (last + 1) >> (bits - 1) == 0:
-            bits -= 1
-        other = np.int64(last + 1)
-        while other > last:
-            if at >= _WORDS:
-                _refill(twister)
-                at = np.int64(0)
-            other = np.int64(twister[np.uint64(_WORDS + at)]) >> (32 - bits)
-            at += 1
-        i, j = np.uint64(last), np.uint64(other)
-        items[i], items[j] = items[j], items[i]
-    twister[_AT] = at
+    at, end, last = np.int64(twister[AT]), np.int64(twister[_END]), np.int64(len(items) - 1)
+    while last > 0:
+        shift = np.uint32(32 - bits)
+        lowest = max((np.int64(1) << (bits - 1)) - 1, 1)  # the last place that takes so many bits
+        while last >= lowest:
+            if at == end:
+                twister[AT] = at
+                at = reserve(twister, 1)
+                end = np.int64(twister[_END])
+            # Each word settles one place at most: so many can be taken without a look.
+            ready = min(end - at, last - lowest + 1)
+            for k in range(at, at + ready):
+                drawn = np.int64(twister[np.uint64(k)] >> shift)
+                fits = drawn <= last
+                i, j = np.uint64(last), np.uint64(drawn if fits else last)
+                items[i], items[j] = items[j], items[i]
+                last -= np.int64(fits)
+            at += ready
+        bits -= 1
+    twister[AT] = at

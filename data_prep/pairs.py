@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bert_tf.compiled import compiled
-from data_prep.mersenne import Twister, below, uniform
+from data_prep.mersenne import AT, Twister, below, reserve, uniform
 
 Longs = npt.NDArray[np.int64]
 
@@ -22,6 +22,9 @@ PAIR_COLUMNS = 5
 # [CLS], [SEP], [SEP].
 SPECIALS = 3
 _TRIES_FOR_ANOTHER_DOCUMENT = 10
+# Tokens that are cut off with one reservation of the generator's words.
+_GROUP = 256
+_HALF = 1 << 31
 
 
 @compiled
@@ -120,13 +123,23 @@ def truncate(twister: Twister, pair: Longs, max_tokens: int) -> None:
     A draw decides for each whether the front or the back loses; on equal lengths b does.
     """
     length_a, length_b = pair[END_A] - pair[START_A], pair[END_B] - pair[START_B]
-    while length_a + length_b > max_tokens:
-        at_front = uniform(twister) < 0.5
-        if length_a > length_b:
-            length_a -= 1
-            pair[START_A] += at_front
-        else:
-            length_b -= 1
-            pair[START_B] += at_front
+    start_a, start_b = pair[START_A], pair[START_B]
+    excess = length_a + length_b - max_tokens
+    while excess > 0:
+        group = min(excess, _GROUP)
+        at = reserve(twister, 2 * group)
+        for _ in range(group):
+            # A draw is below a half if its first bit is not set.
+            at_front = np.int64(twister[np.uint64(at)]) < _HALF
+            at += 2
+            if length_a > length_b:
+                length_a -= 1
+                start_a += at_front
+            else:
+                length_b -= 1
+                start_b += at_front
+        twister[AT] = at
+        excess -= group
+    pair[START_A], pair[START_B] = start_a, start_b
     pair[END_A] = pair[START_A] + length_a
     pair[END_B] = pair[START_B] + length_b
