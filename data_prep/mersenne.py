@@ -82,7 +82,7 @@ def _next_round(twister: Twister) -> None:
 
 
 @compiled
-def reserve(twister: Twister, count: int) -> int:
+def reserve(twister: Twister, count: int) -> np.int64:
     """Makes the next `count` words, MOST_RESERVED at most, stand side by side; where they start.
 
     Whoever reads them writes to `twister[AT]` where the next draw goes on.

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bert_tf.compiled import compiled, inlined
+from bert_tf.inputs.checksums import crc32c
 from bert_tf.inputs.example_proto import FIELD_OF_KIND
 from bert_tf.inputs.record_schema import RecordError, RecordSchema
 
@@ -30,6 +31,7 @@ Longs = npt.NDArray[np.int64]
 
 _HEADER, _FOOTER = 12, 4
 _MOST_VARINT = 5  # bytes of an int32 that is not negative
+_LARGEST_VARINTS = (0x7F, 0x3FFF, 0x1FFFFF, 0xFFFFFFF)  # of one to four bytes
 _FLOAT = 4
 _FLOAT_FIELD = FIELD_OF_KIND["float"]
 # Tags and lengths around a feature's values, beside its name: four levels of at most a tag and a
@@ -37,20 +39,6 @@ _FLOAT_FIELD = FIELD_OF_KIND["float"]
 _MOST_OVERHEAD = 6 * (1 + _MOST_VARINT)
 _DELIMITED = 2  # wire type of a length-delimited field
 _MASK_DELTA = 0xA282EAD8
-
-
-def _crc_tables() -> npt.NDArray[np.uint32]:
-    """uint32 [8, 256]: table k is the CRC-32C of a byte with k zero bytes after it."""
-    table = np.arange(256, dtype=np.uint32)
-    for _ in range(8):
-        table = np.where(table & 1, table >> 1 ^ np.uint32(0x82F63B78), table >> 1)
-    tables = [table]
-    for _ in range(7):
-        tables.append(tables[-1] >> 8 ^ table[tables[-1] & 0xFF])
-    return np.array(tables, np.uint32)
-
-
-_CRC = _crc_tables()
 
 
 class _Layout(NamedTuple):
@@ -159,11 +147,21 @@ def _payload_size(values: Ints, field: int) -> int:
     """Bytes of the packed values; -1 where one is negative."""
     if field == _FLOAT_FIELD:
         return _FLOAT * len(values)
-    size, signs = len(values), np.int32(0)
-    for value in values:  # no branch: eight values at a time
-        signs |= value
-        size += (value > 0x7F) + (value > 0x3FFF) + (value > 0x1FFFFF) + (value > 0xFFFFFFF)
-    return -1 if signs < 0 else size
+    # Loops without a branch, of one kind of number: many values at a time.
+    bits = np.int32(0)
+    for i in range(len(values)):
+        bits |= values[np.uint64(i)]
+    if bits < 0:
+        return -1
+    size = len(values)
+    for bound in _LARGEST_VARINTS:
+        if bits <= bound:
+            break
+        longer = np.int32(0)
+        for i in range(len(values)):
+            longer += np.int32(values[np.uint64(i)] > bound)
+        size += longer
+    return size
 
 
 @compiled
@@ -213,7 +211,15 @@ def _write_feature(
         at += payload
     else:
         for value in values:
-            at = _write_varint(frames, at, np.int64(value))
+            if value < 1 << 21:
+                # Bytes that the value does not need are written over by the next one: how many it
+                # takes cannot be foretold, so no branch should ask.
+                frames[np.uint64(at)] = value & 0x7F | (value > 0x7F) << 7
+                frames[np.uint64(at + 1)] = value >> 7 & 0x7F | (value > 0x3FFF) << 7
+                frames[np.uint64(at + 2)] = value >> 14
+                at += 1 + (value > 0x7F) + (value > 0x3FFF)
+            else:
+                at = _write_varint(frames, at, np.int64(value))
     return at
 
 
@@ -241,29 +247,6 @@ def _write_fixed(frames: Bytes, at: int, value: int, size: int) -> None:
 
 @compiled
 def _masked_crc(data: Bytes, start: int, end: int) -> np.int64:
-    """CRC-32C of data[start:end], rotated and shifted as TFRecord wants it; eight bytes a step."""
-    crc = np.uint32(0xFFFFFFFF)
-    at = np.uint64(start)
-    for _ in range((end - start) // 8):
-        low = crc ^ (
-            np.uint32(data[at])
-            | np.uint32(data[at + np.uint64(1)]) << np.uint32(8)
-            | np.uint32(data[at + np.uint64(2)]) << np.uint32(16)
-            | np.uint32(data[at + np.uint64(3)]) << np.uint32(24)
-        )
-        crc = (
-            _CRC[7, low & np.uint32(0xFF)]
-            ^ _CRC[6, low >> np.uint32(8) & np.uint32(0xFF)]
-            ^ _CRC[5, low >> np.uint32(16) & np.uint32(0xFF)]
-            ^ _CRC[4, low >> np.uint32(24) & np.uint32(0xFF)]
-            ^ _CRC[3, data[at + np.uint64(4)]]
-            ^ _CRC[2, data[at + np.uint64(5)]]
-            ^ _CRC[1, data[at + np.uint64(6)]]
-            ^ _CRC[0, data[at + np.uint64(7)]]
-        )
-        at += np.uint64(8)
-    while at < np.uint64(end):
-        crc = crc >> np.uint32(8) ^ _CRC[0, (crc ^ np.uint32(data[at])) & np.uint32(0xFF)]
-        at += np.uint64(1)
-    whole = np.int64(crc) ^ 0xFFFFFFFF
+    """CRC-32C of data[start:end], rotated and shifted as TFRecord wants it."""
+    whole = crc32c(data, start, end)
     return ((whole >> 15 | whole << 17) + _MASK_DELTA) & 0xFFFFFFFF
