@@ -38,8 +38,9 @@ from bert_tf.inputs.records import (
 )
 from bert_tf.tokenization import FullTokenizer, MissingTokenError
 from data_prep.block_tokens import TokenBlock
+from data_prep.deal import Drawn
 from data_prep.documents import Corpus, TextReader, build_corpus, tokenize_blocks, total_size
-from data_prep.examples import Drawn, ExampleWriter, draw_examples
+from data_prep.examples import draw_examples, written_batches
 from data_prep.options import DataError, GenerationOptions, VocabularyIds
 from data_prep.store import Scratch
 
@@ -151,9 +152,11 @@ def create_records(run: Run) -> dict[str, int]:
     with write_together(run.output_files, manifest) as writers, Scratch(scratch_folder) as scratch:
         corpus = _read(run, tokenizer, scratch)
         drawn = _draw(run.options, corpus, vocabulary, scratch)
-        examples = ExampleWriter(drawn, corpus, vocabulary, run.options)
+        batches = written_batches(
+            drawn, corpus, vocabulary, run.options, scratch, len(writers), run.workers
+        )
         with tqdm(total=len(drawn.order), desc="writing", unit="rec", mininterval=0.5) as bar:
-            for batch in examples.batches(len(writers), run.workers, scratch):
+            for batch in batches:
                 for writer, (frames, records) in zip(writers, batch, strict=True):
                     writer.write_frames(frames, records)
                     bar.update(records)

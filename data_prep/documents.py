@@ -19,6 +19,7 @@ from bert_tf.tokenization import FullTokenizer
 from data_prep.ahead import in_order
 from data_prep.block_tokens import BLANK, BlockTokenizer, TokenBlock
 from data_prep.options import DataError
+from data_prep.spans import MAPPED_BYTES, read_spans
 from data_prep.store import Scratch
 
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -145,16 +146,24 @@ class Corpus:
         N). No sentence is empty.
       document_starts: int64 [D + 1], each document's first sentence (the last entry is S). No
         document is empty.
+      token_file: number of the file that `tokens` maps; None where they lie in memory.
     """
 
     tokens: npt.NDArray[Any]
     sentence_starts: Starts
     document_starts: Starts
+    token_file: int | None = None
 
     @property
     def documents(self) -> int:
         """D."""
         return len(self.document_starts) - 1
+
+    def tokens_of(self, pairs: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """Tokens that hold those of `pairs` (see `pairs`), which now count in them."""
+        if self.token_file is None or self.tokens.nbytes <= MAPPED_BYTES:
+            return self.tokens
+        return read_spans(self.token_file, self.tokens.dtype, pairs)
 
 
 def build_corpus(blocks: Iterable[TokenBlock], vocab_size: int, scratch: Scratch) -> Corpus:
@@ -193,7 +202,7 @@ def build_corpus(blocks: Iterable[TokenBlock], vocab_size: int, scratch: Scratch
             "The input files hold no text. Each line should be a sentence, with a blank line "
             "between documents."
         )
-    return Corpus(tokens.view(), sentence_starts.view(), document_starts.view())
+    return Corpus(tokens.view(), sentence_starts.view(), document_starts.view(), tokens.fileno())
 
 
 def total_size(paths: Sequence[str]) -> int:

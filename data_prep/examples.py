@@ -8,10 +8,10 @@ the original's order; writing draws nothing, so it runs on all cores.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from bert_tf.compiled import compiled, inlined
 from bert_tf.inputs.frames import FrameEncoder
 from bert_tf.inputs.records import pretraining_schema
 from data_prep.ahead import in_order
+from data_prep.deal import Drawn, in_stretches
 from data_prep.documents import Corpus, Progress
 from data_prep.masking import (
     KEEP_TOKEN,
@@ -50,23 +51,6 @@ _PREDICTIONS_PER_BLOCK = 1 << 19
 _ROWS_PER_BATCH = 2048
 _BATCHES_PER_RELEASE = 16
 _ONE = np.float32(1.0).view(np.int32)  # float features travel as their bits
-
-
-@dataclasses.dataclass(frozen=True)
-class Drawn:
-    """E examples as they were drawn, and the order in which they are written.
-
-    Attributes:
-      pairs: int64 [E, 5], see `pairs`.
-      prediction_ends: int64 [E + 1], example e has predictions[ends[e]:ends[e + 1]].
-      predictions: int64, see `masking`.
-      order: uint32 [E].
-    """
-
-    pairs: Longs
-    prediction_ends: Longs
-    predictions: Longs
-    order: npt.NDArray[np.uint32]
 
 
 def draw_examples(
@@ -225,7 +209,7 @@ class ExampleWriter:
             pairs,
             ends,
             predictions,
-            self._corpus.tokens,
+            self._corpus.tokens_of(pairs),
             vocabulary.cls,
             vocabulary.sep,
             self._sizes,
@@ -237,27 +221,41 @@ class ExampleWriter:
         """The bytes of a TFRecord file that holds the examples `rows`."""
         return self._encoder.encode(self.values(rows))
 
-    def batches(
-        self, outputs: int, threads: int, scratch: Scratch
-    ) -> Iterator[list[tuple[memoryview, int]]]:
-        """For batch after batch, the frames that each output gets, and how many they are.
 
-        Example i of the writing order goes to output i % outputs. Memory of `scratch` is given
-        back now and then.
-        """
-        order = self._drawn.order
-        starts = range(0, len(order), _ROWS_PER_BATCH)
-        with ThreadPoolExecutor(threads) as pool:
-            made = in_order(pool, threads, functools.partial(self._batch, outputs), starts)
-            for number, batch in enumerate(made):
-                yield batch
-                if number % _BATCHES_PER_RELEASE == 0:
-                    scratch.release()
+def written_batches(
+    drawn: Drawn,
+    corpus: Corpus,
+    vocabulary: VocabularyIds,
+    options: GenerationOptions,
+    scratch: Scratch,
+    outputs: int = 1,
+    threads: int = 1,
+) -> Iterator[list[tuple[memoryview, int]]]:
+    """For batch after batch, the frames that each output gets, and how many they are.
 
-    def _batch(self, outputs: int, start: int) -> list[tuple[memoryview, int]]:
-        rows = self._drawn.order[start : start + _ROWS_PER_BATCH]
-        parts = [rows[(output - start) % outputs :: outputs] for output in range(outputs)]
-        return [(self.frames(part).data, len(part)) for part in parts]
+    Example i of the writing order goes to output i % outputs. Memory of `scratch` is given back
+    now and then.
+    """
+
+    def batch(job: tuple[ExampleWriter, int, npt.NDArray[np.uint32]]) -> list[Any]:
+        writer, number, rows = job
+        parts = [rows[(output - number) % outputs :: outputs] for output in range(outputs)]
+        return [(writer.frames(part).data, len(part)) for part in parts]
+
+    def jobs() -> Iterator[tuple[ExampleWriter, int, npt.NDArray[np.uint32]]]:
+        number = 0
+        for stretch in in_stretches(drawn, options.max_predictions_per_seq, scratch):
+            writer = ExampleWriter(stretch, corpus, vocabulary, options)
+            for start in range(0, len(stretch.order), _ROWS_PER_BATCH):
+                rows = stretch.order[start : start + _ROWS_PER_BATCH]
+                yield writer, number, rows
+                number += len(rows)
+
+    with ThreadPoolExecutor(threads) as pool:
+        for number, made in enumerate(in_order(pool, threads, batch, jobs())):
+            yield made
+            if number % _BATCHES_PER_RELEASE == 0:
+                scratch.release()
 
 
 @compiled

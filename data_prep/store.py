@@ -50,6 +50,10 @@ class DiskArray:
             self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
         return np.frombuffer(self._map, self._dtype).reshape(shape)
 
+    def fileno(self) -> int:
+        """The file's number, for `os.pread` and the like."""
+        return self._file.fileno()
+
     def release(self) -> None:
         """Takes the pages read so far out of this process; reading brings them back."""
         if self._map is not None:
@@ -70,10 +74,13 @@ class Scratch:
 
     def array(self, dtype: npt.DTypeLike, columns: int = 0) -> DiskArray:
         """An empty array."""
-        file = tempfile.TemporaryFile(dir=self._folder, buffering=_BUFFER)  # noqa: SIM115
-        self._files.enter_context(file)
-        self._arrays.append(DiskArray(file, dtype, columns))
+        self._arrays.append(DiskArray(self.file(), dtype, columns))
         return self._arrays[-1]
+
+    def file(self) -> IO[bytes]:
+        """An empty file."""
+        file = tempfile.TemporaryFile(dir=self._folder, buffering=_BUFFER)  # noqa: SIM115
+        return self._files.enter_context(file)
 
     def release(self) -> None:
         """Gives back the memory of what was read so far."""

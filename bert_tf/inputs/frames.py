@@ -160,7 +160,7 @@ def _payload_size(values: Ints, field: int) -> int:
         longer = np.int32(0)
         for i in range(len(values)):
             longer += np.int32(values[np.uint64(i)] > bound)
-        size += longer
+        size += int(longer)
     return size
 
 

@@ -1,0 +1,79 @@
+"""Stretches of the order of writing: the same examples in the same order, however long they are."""
+
+import random
+
+import numpy as np
+import pytest
+
+from data_prep.deal import Drawn, in_stretches
+from data_prep.documents import Corpus
+from data_prep.examples import ExampleWriter, written_batches
+from data_prep.options import GenerationOptions
+from data_prep.store import Scratch
+from tests.data_prep.examples_test import LENGTH, MOST, VOCABULARY, random_examples
+
+OPTIONS = GenerationOptions(max_seq_length=LENGTH, max_predictions_per_seq=MOST)
+ROW = 8 * (7 + MOST)
+
+
+@pytest.fixture
+def drawn():
+    rng = random.Random(3)
+    pairs, ends, predictions = random_examples(rng, 500)
+    order = np.array(rng.sample(range(500), 500), np.uint32)
+    return Drawn(pairs, ends, predictions, order)
+
+
+def corpus_of(count=50):
+    rng = random.Random(4)
+    tokens = np.array([rng.randint(5, 98) for _ in range(count)], np.uint16)
+    return Corpus(tokens, np.array([0, count]), np.array([0, 1]))
+
+
+@pytest.mark.parametrize("rows", [1, 7, 250, 499, 500, 501])
+def test_same_rows_in_the_same_order(drawn, rows, tmp_path):
+    corpus = corpus_of()
+    expected = ExampleWriter(drawn, corpus, VOCABULARY, OPTIONS).values(drawn.order)
+    with Scratch(tmp_path) as scratch:
+        stretches = list(in_stretches(drawn, MOST, scratch, rows * ROW))
+    made = [ExampleWriter(s, corpus, VOCABULARY, OPTIONS).values(s.order) for s in stretches]
+    assert [len(values) for values in made[:-1]] == [min(rows, 500)] * (len(made) - 1)
+    np.testing.assert_array_equal(np.concatenate(made), expected)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_outputs_take_turns_across_stretches(drawn, outputs, tmp_path, monkeypatch):
+    with Scratch(tmp_path) as scratch:
+        job = (drawn, corpus_of(), VOCABULARY, OPTIONS, scratch, outputs)
+        whole = [b"".join(parts) for parts in zip(*written(job), strict=True)]
+        monkeypatch.setattr("data_prep.deal.STRETCH_BYTES", 100 * ROW)
+        dealt = written(job)
+        assert len(dealt) == 5
+        assert [b"".join(parts) for parts in zip(*dealt, strict=True)] == whole
+
+
+def written(job):
+    return [[bytes(frames) for frames, _ in batch] for batch in written_batches(*job, threads=2)]
+
+
+def test_spans_read_from_the_file_equal_the_map(tmp_path, monkeypatch):
+    tokens = np.arange(3000, dtype=np.int32) % 90 + 5
+    with Scratch(tmp_path) as scratch:
+        on_disk = scratch.array(np.uint16)
+        on_disk.append(tokens)
+        corpus = Corpus(on_disk.view(), np.array([0, 3000]), np.array([0, 1]), on_disk.fileno())
+        starts = np.random.default_rng(1).integers(0, 2900, (40, 2))
+        pairs = np.stack(
+            [starts[:, 0], starts[:, 0] + 60, starts[:, 1], starts[:, 1] + 99, starts[:, 0] % 2], 1
+        )
+        mapped = [corpus.tokens[p[a] : p[a + 1]].tolist() for p in pairs for a in (0, 2)]
+        assert corpus.tokens_of(pairs) is corpus.tokens
+        monkeypatch.setattr("data_prep.documents.MAPPED_BYTES", 0)
+        found = corpus.tokens_of(pairs)
+        assert len(found) == 40 * (60 + 99)
+        assert [found[p[a] : p[a + 1]].tolist() for p in pairs for a in (0, 2)] == mapped
+        beyond = np.array([[2990, 3001, 0, 1, 0]])
+        with pytest.raises(
+            OSError, match=r"Tokens from 2990 on could not be read from the scratch"
+        ):
+            corpus.tokens_of(beyond)
