@@ -2,8 +2,8 @@
 
 Two ways through the graph, for every line the one that is right:
 
-- printable ASCII goes to tensorflow-text's FastBertTokenizer, which agrees with the original there
-  (no rule beyond ASCII's can apply) and is fast;
+- printable ASCII, and lines of the characters that `agreement` finds, go to tensorflow-text's
+  FastBertTokenizer, which agrees with the original there and is fast;
 - all else goes code point by code point through the table of `character_table`, and word by word
   through tensorflow-text's FastWordpieceTokenizer. The rules are numbered as in
   `bert_tf.unicode_rules`.
@@ -22,6 +22,7 @@ import tensorflow_text as tf_text
 
 from bert_tf.tokenization import MAX_INPUT_CHARS_PER_WORD, UNK_TOKEN, load_vocab, require_tokens
 from bert_tf.unicode_rules import is_cjk, is_dropped, is_punctuation
+from saved_models.agreement import LONG_CHUNK, PLAIN_LINE, agreeing_line
 from saved_models.character_table import (
     CAPITAL_SIGMA,
     CASED,
@@ -36,8 +37,6 @@ from saved_models.character_table import (
     character_table,
 )
 
-# What FastBertTokenizer may have: printable ASCII, and the white space that the rules know.
-_PLAIN_LINE = r"[\x20-\x7e\t\n\r]*"
 _MOST_UTF8 = 4  # bytes of a code point
 
 
@@ -93,6 +92,7 @@ class GraphTokenizer(tf.Module):
         self._table = character_table(do_lower_case)
         self._starts_word = np.array([not token.startswith("##") for token in tokens])
         self._unknown = vocab[UNK_TOKEN]
+        self._agreeing_line = agreeing_line(do_lower_case)
         self._wordpiece = tf_text.FastWordpieceTokenizer(
             vocab=tokens,
             max_bytes_per_word=_MOST_UTF8 * MAX_INPUT_CHARS_PER_WORD,
@@ -116,7 +116,10 @@ class GraphTokenizer(tf.Module):
 
     def _both_ways(self, lines: tf.Tensor, with_offsets: bool) -> Pieces:
         """Each line its own way, put together in order."""
-        plain = tf.strings.regex_full_match(lines, _PLAIN_LINE)
+        plain = tf.strings.regex_full_match(lines, PLAIN_LINE) | (
+            tf.strings.regex_full_match(lines, self._agreeing_line)
+            & ~tf.strings.regex_full_match(lines, LONG_CHUNK)
+        )
         fast = self._plain_pieces(tf.boolean_mask(lines, plain), with_offsets)
         slow = self._any_pieces(tf.boolean_mask(lines, ~plain), with_offsets)
         number = tf.cumsum(tf.cast(plain, tf.int32))
@@ -131,7 +134,7 @@ class GraphTokenizer(tf.Module):
         return Pieces(*map(joined, fast, slow))
 
     def _plain_pieces(self, lines: tf.Tensor, with_offsets: bool) -> Pieces:
-        """Pieces of lines of printable ASCII."""
+        """Pieces of lines on which FastBertTokenizer agrees."""
         starts = ends = None
         if with_offsets:
             flat, starts, ends = self._plain.tokenize_with_offsets(lines)

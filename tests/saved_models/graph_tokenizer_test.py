@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from bert_tf.tokenization import FullTokenizer, MissingTokenError
+from saved_models.agreement import LONG_CHUNK, agreeing, agreeing_line
 from saved_models.graph_tokenizer import GraphTokenizer
 
 ROOT = Path(__file__).parents[2]
@@ -100,6 +101,28 @@ def test_random_strings(tokenizers, seed):
     rng = random.Random(seed)
     lines = ["".join(rng.choices(POOL, k=rng.randint(0, 30))) for _ in range(300)]
     lines += ["".join(map(chr, rng.choices(CODE_POINTS, k=8))) for _ in range(300)]
+    assert_equal(tokenizers, lines)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_lines_of_agreeing_characters(tokenizers, seed):
+    """They go through the fast tokenizer, if their chunks are short."""
+    plain, _ = tokenizers
+    lower, rng = plain.do_lower_case, random.Random(seed)
+    chars = [chr(code) for code in agreeing(lower)]
+    assert 1300 < len(chars) < 1632
+    assert "é" in chars
+    assert not {"Σ", "İ", "\u00ad"} & set(chars)
+    lines = []
+    for _ in range(300):
+        pool = [*rng.sample(chars, 12), *"ab the. ", " "]
+        lines.append("".join(rng.choices(pool, k=rng.randint(1, 200))))
+    for size in (66, 67, 120, 201):
+        lines += ["é" * size + " é", "–" * size, "a\u00a0" * size, f"the {'ế' * size}. –"]
+    found = tf.strings.regex_full_match(lines, agreeing_line(lower)).numpy()
+    long = tf.strings.regex_full_match(lines, LONG_CHUNK).numpy()
+    assert found.all()
+    assert long[-16:-12].tolist() == [False, False, True, True]
     assert_equal(tokenizers, lines)
 
 
