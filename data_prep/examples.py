@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -44,6 +44,7 @@ from data_prep.pairs import (
 from data_prep.store import Scratch
 
 Longs = npt.NDArray[np.int64]
+Observe = Callable[[npt.NDArray[np.int32]], None]
 
 _MOST_EXAMPLES = 2**32
 _PREDICTIONS_PER_BLOCK = 1 << 19
@@ -202,12 +203,21 @@ def _draw_documents(
 
 
 class ExampleWriter:
-    """Builds the records of drawn examples; calls from several threads do not hinder each other."""
+    """Builds the records of drawn examples; calls from several threads do not hinder each other.
+
+    `observe` is shown the features of all records, by whichever thread made them.
+    """
 
     def __init__(
-        self, drawn: Drawn, corpus: Corpus, vocabulary: VocabularyIds, options: GenerationOptions
+        self,
+        drawn: Drawn,
+        corpus: Corpus,
+        vocabulary: VocabularyIds,
+        options: GenerationOptions,
+        observe: Observe = lambda values: None,
     ) -> None:
         self._drawn, self._corpus, self._vocabulary = drawn, corpus, vocabulary
+        self._observe = observe
         self._sizes = (options.max_seq_length, options.max_predictions_per_seq)
         self._encoder = FrameEncoder(pretraining_schema(*self._sizes))
 
@@ -230,7 +240,9 @@ class ExampleWriter:
 
     def frames(self, rows: npt.NDArray[np.integer]) -> npt.NDArray[np.uint8]:
         """The bytes of a TFRecord file that holds the examples `rows`."""
-        return self._encoder.encode(self.values(rows))
+        values = self.values(rows)
+        self._observe(values)
+        return self._encoder.encode(values)
 
     def batches(
         self, outputs: int, threads: int, scratch: Scratch
