@@ -164,7 +164,11 @@ def _text_layout(source: Source) -> tuple[FullTokenizer, Layout]:
 
 def _open_part(source: Source, number: int, files: Sequence[str], layout: Layout) -> KeptArrays:
     label = hashlib.sha256("\0".join(files).encode()).hexdigest()
-    return KeptArrays(corpus_folder(source) / f"text-{number:05d}", layout, label)
+    return KeptArrays(_part_folder(source, number), layout, label)
+
+
+def _part_folder(source: Source, number: int) -> Path:
+    return corpus_folder(source) / f"text-{number:05d}"
 
 
 def tokenize_part(
@@ -184,7 +188,10 @@ def tokenize_part(
       progress: as that of `make_corpus`.
     """
     tokenizer, layout = _text_layout(source)
-    with _open_part(source, number, files, layout) as kept:
+    folder = _part_folder(source, number)
+    folder.mkdir(exist_ok=True)
+    # An engine may start a part once more that only seemed lost.
+    with locked(folder / "lock"), _open_part(source, number, files, layout) as kept:
         if kept.complete:
             return
         words = UnknownWords(tokenizer, kept.facts.get("unknown_words"))
@@ -213,7 +220,7 @@ def _join(source: Source, folder: Path, parts: Iterable[Sequence[str]]) -> None:
                     raise DataError(f"Part {number} of the text was not tokenized. Start again.")
                 dropped += kept.facts["dropped_bytes"]
                 words.add(kept.facts["unknown_words"])
-            yield from _token_blocks(folder / f"text-{number:05d}", layout)
+            yield from _token_blocks(_part_folder(source, number), layout)
 
     with new_folder(folder / "corpus") as partial:
         scratch = NamedScratch(partial, _ARRAYS)
