@@ -246,4 +246,3 @@ def _token_blocks(folder: Path, layout: Layout) -> Iterator[TokenBlock]:
         yield TokenBlock(tokens[at:end], lines, 0)
         arrays.release()
         at = end
-    arrays.close()

@@ -145,26 +145,21 @@ class OpenArrays:
     """
 
     def __init__(self, folder: str | os.PathLike[str], layout: Layout) -> None:
-        self._files: list[IO[bytes]] = []
         self._arrays: dict[str, DiskArray] = {}
+        self._views: dict[str, npt.NDArray[Any]] = {}
         for name, (dtype, columns) in layout.items():
-            file = Path(folder, f"{name}.bin").open("rb")  # noqa: SIM115
-            self._files.append(file)
-            self._arrays[name] = DiskArray(file, dtype, columns)
+            with Path(folder, f"{name}.bin").open("rb") as file:
+                self._arrays[name] = DiskArray(file, dtype, columns)
+                self._views[name] = self._arrays[name].view()  # outlives the open file
 
     def view(self, name: str) -> npt.NDArray[Any]:
         """All rows of an array."""
-        return self._arrays[name].view()
+        return self._views[name]
 
     def release(self) -> None:
         """Gives back the memory of what was read so far."""
         for array in self._arrays.values():
             array.release()
-
-    def close(self) -> None:
-        """Closes the files; what is still looked at stays readable."""
-        for file in self._files:
-            file.close()
 
 
 class NamedScratch(Scratch):

@@ -202,7 +202,6 @@ def shard_rows(job: ShardJob, shard: int) -> Iterator[npt.NDArray[np.int32]]:
         if number % _BATCHES_PER_RELEASE == 0:
             stored.release()
             arrays.release()
-    arrays.close()
 
 
 @compiled

@@ -214,7 +214,7 @@ def _count(
             # What was [UNK] counts, not what stands there now.
             counts[_UNKNOWN] += np.int64(label == unknown) - np.int64(shown == unknown)
             positions[place] += 1
-            if shown == mask and label != mask:
+            if shown == mask:
                 counts[_MASKED] += 1
             elif shown == label:
                 counts[_KEPT] += 1
