@@ -125,7 +125,7 @@ def make_corpus(
     source: Source,
     workers: int,
     progress: Progress = lambda size: None,
-    elsewhere: Tokenize | None = None,
+    tokenize: Tokenize | None = None,
 ) -> StoredCorpus:
     """The corpus of a source; what an earlier run left of it is used.
 
@@ -133,7 +133,7 @@ def make_corpus(
       source: see `Source`.
       workers: processes that tokenize.
       progress: called with the number of input bytes done since the last call.
-      elsewhere: calls `tokenize_part` for each part, a file each, in whichever processes.
+      tokenize: calls `tokenize_part` for each part, a file each, in whichever processes.
 
     Raises:
       DataError: no text, or a damaged file.
@@ -144,12 +144,13 @@ def make_corpus(
         if (folder / "corpus").exists():
             progress(total_size(source.input_files))
         else:
-            if elsewhere is None:
+            if tokenize is None:
                 parts: list[Sequence[str]] = [source.input_files]
                 tokenize_part(source, 0, parts[0], workers, progress)
             else:
                 parts = [[name] for name in source.input_files]
-                elsewhere(source, parts)
+                tokenize(source, parts)
+                progress(total_size(source.input_files))
             _join(source, folder, parts)
         for part in folder.glob("text-*"):
             shutil.rmtree(part)

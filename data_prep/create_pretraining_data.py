@@ -40,7 +40,7 @@ from data_prep.documents import Corpus, TextReader, build_corpus, tokenize_block
 from data_prep.examples import Drawn, ExampleWriter, draw_examples
 from data_prep.manifests import record_manifest
 from data_prep.options import DataError, GenerationOptions, VocabularyIds
-from data_prep.report import write_report
+from data_prep.report import check_report, write_report
 from data_prep.scale import Finished, ScaleRun, create_shards
 from data_prep.statistics import Counting, Findings
 from data_prep.store import Scratch
@@ -143,6 +143,8 @@ def run_from_flags(values: flags.FlagValues) -> Run:
     """Checks the flags and finds the input files; DataError or RecordError where they fail."""
     names = [field.name for field in dataclasses.fields(GenerationOptions)]
     options = GenerationOptions(**{name: values[name].value for name in names})
+    if values.report:
+        check_report()
     outputs = values.output_file.split(",")
     if "" in outputs:
         raise DataError(f"--output_file holds an empty name: {values.output_file!r}.")

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from absl import flags
 
 from bert_tf.inputs.records import RecordError
+from data_prep import scale
 from data_prep.corpus_store import Source, tokenize_part
 from data_prep.create_pretraining_data import run_from_flags, scale_run, show
 from data_prep.options import DataError
-from data_prep.scale import Finished, ScaleRun, finish, prepare
-from data_prep.shards import make_shard, read_note
+from data_prep.scale import Finished, ScaleRun
+from data_prep.shards import ShardJob, ShardNote, make_shard, read_note
 
 Engine = Callable[[Callable[[Any], object], Sequence[Any]], None]
 
@@ -33,10 +34,12 @@ def create_shards(run: ScaleRun, engine: Engine) -> Finished:
     def tokenize(source: Source, parts: Sequence[Sequence[str]]) -> None:
         engine(functools.partial(tokenize_file, source), list(enumerate(parts)))
 
-    job = prepare(run, tokenize)
-    engine(functools.partial(make_shard, job), range(job.shards))
-    notes = (read_note(job, shard) for shard in range(job.shards))
-    return finish(run, job, (note for note in notes if note is not None))
+    def make_all(job: ShardJob) -> Iterator[ShardNote]:
+        engine(functools.partial(make_shard, job), range(job.shards))
+        notes = (read_note(job, shard) for shard in range(job.shards))
+        return (note for note in notes if note is not None)
+
+    return scale.create_shards(run, make_all, tokenize)
 
 
 def tokenize_file(source: Source, part: tuple[int, Sequence[str]]) -> None:

@@ -5,18 +5,29 @@ from __future__ import annotations
 import datetime
 import shlex
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bert_tf.files import write_text
+from data_prep.options import DataError
 from data_prep.statistics import Findings
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
     from bert_tf.reporting.page import Section
+
+
+def check_report() -> None:
+    """Before hours of work: whether a page could be made afterwards; DataError if not."""
+    missing = [name for name in ("matplotlib", "markupsafe") if find_spec(name) is None]
+    if missing:
+        raise DataError(
+            f"--report needs {' and '.join(missing)}: install what is missing, or leave it out."
+        )
 
 
 def write_report(path: str, findings: Findings) -> None:

@@ -1,23 +1,25 @@
 """Records as shards: from a seed and the number of shards alone, by any number of workers.
 
+    names_taken  one run has the names of the shards at a time
     prepare      tokenize the text, draw the pairs; both are kept and used again after a crash
     make_shard   (`shards`) for each shard, in any order, anywhere
     finish       the manifest of all shards
 
-`create_shards` does all of it on this machine; `beam_pipeline` and `spark_job` do the middle
-elsewhere. `verify_shards` reads what there is and says what is wrong with it.
+`create_shards` does all of it on this machine; with `engines` the work is done elsewhere.
+`verify_shards` reads what there is and says what is wrong with it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import fcntl
 import functools
 import hashlib
 import json
 import operator
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -101,14 +103,27 @@ class Finished:
     corpus: Path
 
 
-def create_shards(run: ScaleRun) -> Finished:
-    """Makes all shards on this machine, or those that are missing; the manifest of all.
+# Hands out the notes of all shards as they come; where they are made is the engine's affair.
+MakeAll = Callable[[ShardJob], Iterable[ShardNote]]
+
+
+def create_shards(
+    run: ScaleRun, make_all: MakeAll | None = None, tokenize: Tokenize | None = None
+) -> Finished:
+    """Makes all shards, or those that are missing, and the manifest of all.
+
+    Args:
+      run: see `ScaleRun`.
+      make_all: makes the shards; default: on this machine.
+      tokenize: as that of `make_corpus`.
 
     Raises:
       DataError, RecordError, OSError: complete shards stay and are used by the next run.
     """
-    job = prepare(run)
-    return finish(run, job, make_here(job, run.workers))
+    with names_taken(run):
+        job = prepare(run, tokenize)
+        notes = make_all(job) if make_all else make_here(job, run.workers)
+        return finish(run, job, notes)
 
 
 def make_here(job: ShardJob, workers: int) -> Iterator[ShardNote]:
@@ -121,26 +136,24 @@ def make_here(job: ShardJob, workers: int) -> Iterator[ShardNote]:
         yield from in_order(pool, workers, make, range(job.shards))
 
 
-def prepare(run: ScaleRun, elsewhere: Tokenize | None = None) -> ShardJob:
-    """Everything up to the shards: corpus, pairs, and room for the shards.
+def prepare(run: ScaleRun, tokenize: Tokenize | None = None) -> ShardJob:
+    """Everything up to the shards: corpus and pairs.
 
     Args:
-      run: see `ScaleRun`.
-      elsewhere: as that of `make_corpus`.
+      run: see `ScaleRun`; its names are taken (`names_taken`).
+      tokenize: as that of `make_corpus`.
 
     Raises:
-      DataError: no text; other shards have the names; more shards than examples.
+      DataError: no text; more shards than examples.
       OSError: a folder cannot be written, or the disk is full.
     """
     tokenizer = run.source.tokenizer()
     vocabulary = VocabularyIds.from_vocab(tokenizer.vocab)
-    Path(run.output).parent.mkdir(parents=True, exist_ok=True)
     label = _label(run)
-    _take_names(run, label)
     with tqdm(
         total=total_size(run.source.input_files), desc="reading", unit="B", unit_scale=True
     ) as bar:
-        stored = make_corpus(run.source, run.workers, bar.update, elsewhere)
+        stored = make_corpus(run.source, run.workers, bar.update, tokenize)
     job = ShardJob(
         corpus=str(stored.folder),
         pairs=str(stored.folder.parent / f"pairs-{label}"),
@@ -162,26 +175,51 @@ def _label(run: ScaleRun) -> str:
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:32]
 
 
-def _take_names(run: ScaleRun, label: str) -> None:
-    """Makes the folder of notes, or takes that of an earlier life of this run.
+@contextlib.contextmanager
+def names_taken(run: ScaleRun) -> Iterator[None]:
+    """Holds the names of the shards for this run; the same run may be started twice.
 
     Raises:
-      DataError: shards that another run made have the names.
+      DataError: shards that another run made have the names, or another run is making them.
     """
-    folder = notes_folder(run.output, run.shards)
-    there = [name for name in run.names if Path(name).exists()]
-    owner = None
+    run.source.tokenizer()  # What is wrong with the vocabulary should leave no folder.
+    folder, label = notes_folder(run.output, run.shards), _label(run)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take_over(run, folder, label)
+        except BlockingIOError:
+            pass
+        fcntl.flock(lock, fcntl.LOCK_SH)  # until the end; many may have it
+        if _owner(folder) != label:
+            raise DataError(
+                f"Another run, of other text or with other flags, is writing {run.output} in "
+                f"{run.shards} shards. Wait for it, or write to another name."
+            )
+        yield
+
+
+def _owner(folder: Path) -> str | None:
+    """The label of the run whose notes lie in a folder."""
     with contextlib.suppress(OSError, ValueError, KeyError):
-        owner = json.loads((folder / _RUN).read_text(encoding="utf-8"))["label"]
-    if there and owner != label:
+        return str(json.loads((folder / _RUN).read_text(encoding="utf-8"))["label"])
+    return None
+
+
+def _take_over(run: ScaleRun, folder: Path, label: str) -> None:
+    """Makes a folder of notes this run's, with nobody else at work there."""
+    if _owner(folder) == label:
+        return
+    there = [name for name in run.names if Path(name).exists()]
+    if there:
         raise DataError(
             f"{there[0]} and {len(there) - 1} more of its shards are there already and were made "
             "of other text or with other flags. Remove them first, or write to another name."
         )
-    if owner != label:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        write_text(folder / _RUN, json.dumps({"label": label}))
+    for path in folder.glob("*.json"):
+        path.unlink()
+    write_text(folder / _RUN, json.dumps({"label": label}))
 
 
 def _draw(run: ScaleRun, job: ShardJob, stored: StoredCorpus) -> None:

@@ -33,6 +33,7 @@ from data_prep.ahead import in_order
 from data_prep.corpus_store import StoredCorpus
 from data_prep.documents import Corpus, Progress
 from data_prep.examples import Drawn, ExampleWriter
+from data_prep.gather import gather_rows, gather_tokens
 from data_prep.kept import KeptArrays, Layout, OpenArrays, locked
 from data_prep.masking import MaskRules, draw_predictions, mask_rules
 from data_prep.mersenne import Twister, getrandbits, new_twister, reseed
@@ -48,7 +49,7 @@ PAIRS: Layout = {"pairs": (np.int64, PAIR_COLUMNS + 1)}
 _STREAM_BITS = 62
 _SENTENCES_OF_A_UNIT = 1 << 16
 _ROWS_PER_BATCH = 2048
-_BATCHES_PER_RELEASE = 16
+_ROWS_OF_A_STRETCH = 1 << 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,19 +190,31 @@ def shard_rows(job: ShardJob, shard: int) -> Iterator[npt.NDArray[np.int32]]:
     pairs, key = arrays.view("pairs"), key_of(job.options.random_seed, "order")
     rules, twister = mask_rules(job.options, job.vocabulary), new_twister()
     first, end = (len(pairs) * number // job.shards for number in (shard, shard + 1))
-    for number, start in enumerate(range(first, end, _ROWS_PER_BATCH)):
-        examples = np.empty(min(_ROWS_PER_BATCH, end - start), np.int64)
+    for start in range(first, end, _ROWS_OF_A_STRETCH):
+        examples = np.empty(min(_ROWS_OF_A_STRETCH, end - start), np.int64)
         fill_order(start, len(pairs), key, examples)
-        chosen = pairs[examples]
-        ends = np.zeros(len(chosen) + 1, np.int64)
-        predictions = np.empty(len(chosen) * job.options.max_predictions_per_seq, np.int64)
-        _draw_masks(twister, rules, stored.corpus.tokens, chosen, ends, predictions)
-        drawn = Drawn(chosen, ends, predictions, np.arange(len(chosen), dtype=np.uint32))
-        writer = ExampleWriter(drawn, stored.corpus, job.vocabulary, job.options)
-        yield writer.values(drawn.order)
-        if number % _BATCHES_PER_RELEASE == 0:
-            stored.release()
-            arrays.release()
+        found = gather_rows(pairs, examples, arrays.release)
+        tokens, found = gather_tokens(stored.corpus.tokens, found, stored.release)
+        corpus = dataclasses.replace(stored.corpus, tokens=tokens)
+        for place in range(0, len(found), _ROWS_PER_BATCH):
+            chosen = found[place : place + _ROWS_PER_BATCH]
+            drawn = _masked(twister, rules, tokens, chosen, job.options)
+            writer = ExampleWriter(drawn, corpus, job.vocabulary, job.options)
+            yield writer.values(drawn.order)
+
+
+def _masked(
+    twister: Twister,
+    rules: MaskRules,
+    tokens: npt.NDArray[np.integer],
+    pairs: Longs,
+    options: GenerationOptions,
+) -> Drawn:
+    """The pairs with masks, each from its own stream."""
+    ends = np.zeros(len(pairs) + 1, np.int64)
+    predictions = np.empty(len(pairs) * options.max_predictions_per_seq, np.int64)
+    _draw_masks(twister, rules, tokens, pairs, ends, predictions)
+    return Drawn(pairs, ends, predictions, np.arange(len(pairs), dtype=np.uint32))
 
 
 @compiled

@@ -60,7 +60,7 @@ def test_files_tokenized_one_by_one_in_any_order_are_the_same_corpus(source):
         for number in (2, 0, 1, 0):
             tokenize_part(source, number, parts[number])
 
-    in_parts = make_corpus(source, 1, elsewhere=elsewhere)
+    in_parts = make_corpus(source, 1, tokenize=elsewhere)
     assert_right(in_parts, source)
     whole = make_corpus(
         Source(source.input_files, source.vocab_file, True, f"{source.scratch_dir}/b"), 1
@@ -73,7 +73,7 @@ def test_a_part_that_nobody_tokenized_is_an_error(source):
         tokenize_part(source, 0, parts[0])
 
     with pytest.raises(DataError, match="Part 1 of the text was not tokenized"):
-        make_corpus(source, 1, elsewhere=elsewhere)
+        make_corpus(source, 1, tokenize=elsewhere)
     assert not (corpus_folder(source) / "corpus").exists()
 
 

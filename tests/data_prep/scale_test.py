@@ -5,6 +5,8 @@ import json
 import os
 import pickle
 import re
+import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,11 +16,11 @@ import pytest
 
 from bert_tf.inputs.records import pretraining_schema, read_manifest, read_records
 from bert_tf.tokenization import load_vocab
-from data_prep import examples, kept, shards
+from data_prep import examples, gather, kept, report, shards
 from data_prep.corpus_store import Source
 from data_prep.engines import create_shards as create_by_engine
 from data_prep.options import DataError, GenerationOptions
-from data_prep.scale import ScaleRun, create_shards, finish, prepare
+from data_prep.scale import ScaleRun, create_shards, finish, names_taken, prepare
 from data_prep.shards import make_shard, notes_folder
 from data_prep.verify_shards import verify
 from tests.reference import data_rules, streams
@@ -34,6 +36,8 @@ SHORT = GenerationOptions(
 @pytest.fixture(autouse=True)
 def _small_portions(monkeypatch):
     monkeypatch.setattr(shards, "_ROWS_PER_BATCH", 11)
+    monkeypatch.setattr(shards, "_ROWS_OF_A_STRETCH", 37)
+    monkeypatch.setattr(gather, "_MAPPED_BYTES", 500)
     monkeypatch.setattr(shards, "_SENTENCES_OF_A_UNIT", 40)
     monkeypatch.setattr(kept, "_SECONDS_BETWEEN_KEEPS", 0.0)
 
@@ -194,8 +198,8 @@ def test_the_same_command_again_makes_only_what_is_missing(run_of, monkeypatch):
 def test_after_a_crash_complete_shards_and_pairs_stay(run_of, monkeypatch):
     undisturbed, run = run_of(output="undisturbed"), run_of()
     create_shards(undisturbed)
-    job = prepare(run)
-    make_shard(job, 1)
+    with names_taken(run):
+        make_shard(prepare(run), 1)
     before = os.stat(run.names[1]).st_mtime_ns
     Path(run.output).with_name(".records-00000-of-00004.partial").write_bytes(b"half")
     monkeypatch.setattr(shards, "_draw_unit", lambda *_: pytest.fail("drawn again"))
@@ -217,7 +221,7 @@ def test_pairs_go_on_where_they_were(run_of, monkeypatch):
 
     monkeypatch.setattr(shards, "_draw_unit", stopping)
     with pytest.raises(KeyboardInterrupt):
-        prepare(run)
+        create_shards(run)
     first, drawn[:] = list(drawn), []
     monkeypatch.setattr(shards, "_draw_unit", lambda *a: drawn.append(a[-1]) or draw(*a))
     create_shards(run)
@@ -239,6 +243,16 @@ def test_shards_of_another_run_are_not_overwritten(run_of):
         os.remove(name)
     create_shards(other)
     assert contents(other) != before
+
+
+def test_two_runs_do_not_mix_and_the_same_run_may_be_twice(run_of):
+    run = run_of()
+    other = run_of(options=dataclasses.replace(SHORT, random_seed=1))
+    with names_taken(run):
+        with pytest.raises(DataError, match=r"Another run, .*, is writing .*records in 4 shards"):
+            create_shards(other)
+        create_shards(run)
+    assert verify(run.output, 4) == []
 
 
 def test_more_shards_than_examples_are_refused(run_of):
@@ -321,7 +335,8 @@ def test_notes_of_another_form_are_made_again(run_of):
 
 def test_finish_wants_every_note(run_of):
     run = run_of()
-    job = prepare(run)
+    with names_taken(run):
+        job = prepare(run)
     with pytest.raises(DataError, match=r"Nobody made the shards \[1, 2, 3\]"):
         finish(run, job, [make_shard(job, 0)])
 
@@ -423,6 +438,32 @@ sys.argv[1:] = {flags_for(texts, tmp_path / "r")!r}
     )
     assert done.returncode == 1
     assert f"pip install {package}. create_pretraining_data makes the same" in done.stderr
+
+
+def test_a_report_that_could_not_be_made_is_refused_first(monkeypatch):
+    monkeypatch.setattr(report, "find_spec", lambda name: None)
+    with pytest.raises(DataError, match="--report needs matplotlib and markupsafe: install"):
+        report.check_report()
+
+
+def _small_files_only():
+    """A limit on the size of files stands for a full disk: writing fails in the same way."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+
+def test_a_full_disk_leaves_no_torn_shard_and_is_one_line(texts, tmp_path):
+    flags = [*flags_for(texts, tmp_path / "r"), "--shards=2", "--dupe_factor=3"]
+    start = [sys.executable, "-m", "data_prep.create_pretraining_data", *flags]
+    done = subprocess.run(
+        start, cwd=ROOT, capture_output=True, text=True, check=False, preexec_fn=_small_files_only
+    )
+    assert done.returncode == 1, done.stderr
+    assert "error: [Errno 27] File too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("r-*"))
+    assert command(*flags).returncode == 0
+    assert verify(str(tmp_path / "r"), 2) == []
 
 
 def test_examples_are_observed_in_exact_mode_once(tmp_path):
