@@ -6,7 +6,10 @@ Input: plain text (or gzip), one sentence a line, a blank line between documents
         --input_file='text/*.txt' --output_file=records.tfrecord --vocab_file=vocab.txt \\
         --do_lower_case=True --max_seq_length=128 --max_predictions_per_seq=20 --dupe_factor=5
 
-The records equal the original's, one for one and in order, for every seed. Outputs appear under
+With --shards=N the records are others, of the same distribution, in N files that any number of
+processes and machines can share in making; a run that was killed goes on where it was (`scale`).
+
+Without it they equal the original's, one for one and in order, for every seed. Outputs appear under
 their names when all are complete. What is known of the text meanwhile lies on disk, about as much
 as the outputs will take (--scratch_dir). The process keeps some 140 MB of its own, 4 bytes an
 example and 8 a document; what it has read of those files counts as its memory too, but the system
@@ -16,11 +19,11 @@ takes it back when it needs it.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
+import functools
 import os
 import random
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 if not __package__:  # started as a script: the packages lie beside this file's folder
@@ -29,20 +32,20 @@ if not __package__:  # started as a script: the packages lie beside this file's 
 from absl import app, flags, logging
 from tqdm import tqdm
 
-from bert_tf.inputs.records import (
-    Manifest,
-    RecordError,
-    match_files,
-    pretraining_schema,
-    write_together,
-)
-from bert_tf.tokenization import FullTokenizer, MissingTokenError
+from bert_tf.inputs.records import RecordError, match_files, write_together
+from bert_tf.tokenization import FullTokenizer
 from data_prep.block_tokens import TokenBlock
+from data_prep.corpus_store import Source
 from data_prep.deal import Drawn
 from data_prep.documents import Corpus, TextReader, build_corpus, tokenize_blocks, total_size
 from data_prep.examples import draw_examples, written_batches
+from data_prep.manifests import record_manifest
 from data_prep.options import DataError, GenerationOptions, VocabularyIds
+from data_prep.report import check_report, write_report
+from data_prep.scale import Finished, ScaleRun, create_shards
+from data_prep.statistics import Counting, Findings
 from data_prep.store import Scratch
+from data_prep.verify_shards import verify
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +59,12 @@ class Run:
     options: GenerationOptions
     workers: int = 1
     scratch_dir: str | None = None
+
+    @property
+    def source(self) -> Source:
+        """Text and vocabulary, and the folder for what is known of them."""
+        scratch = self.scratch_dir or str(Path(self.output_files[0]).parent)
+        return Source(self.input_files, self.vocab_file, self.do_lower_case, scratch)
 
     def __post_init__(self) -> None:
         if self.workers < 1:
@@ -108,19 +117,35 @@ def define_flags() -> None:
         "Processes that tokenize and threads that encode; 0: a worker for each core that this "
         "process may use. The records do not depend on it.",
     )
+    flags.DEFINE_alias("workers", "num_workers")
     flags.DEFINE_string(
         "scratch_dir",
         None,
         "Folder on a local disk for what is known of the text meanwhile, about as much as the "
-        "records; default: that of the first output.",
+        "records; default: that of the first output. With --shards the tokenized text stays there.",
     )
-    flags.mark_flags_as_required(["input_file", "output_file", "vocab_file"])
+    flags.DEFINE_integer(
+        "shards",
+        None,
+        "Scale mode: so many files, --output_file with -00000-of-0000N and so on after it.",
+    )
+    flags.DEFINE_bool("verify", False, "Compare finished shards with their manifest, no more.")
+    flags.DEFINE_string("report", None, "HTML file to write that shows what the records are like.")
+    flags.mark_flag_as_required("output_file")
+    for name in ("input_file", "vocab_file"):
+        flags.register_multi_flags_validator(
+            [name, "verify"],
+            lambda values, name=name: values["verify"] or values[name] is not None,
+            f"Flag --{name} must have a value other than None.",
+        )
 
 
 def run_from_flags(values: flags.FlagValues) -> Run:
     """Checks the flags and finds the input files; DataError or RecordError where they fail."""
     names = [field.name for field in dataclasses.fields(GenerationOptions)]
     options = GenerationOptions(**{name: values[name].value for name in names})
+    if values.report:
+        check_report()
     outputs = values.output_file.split(",")
     if "" in outputs:
         raise DataError(f"--output_file holds an empty name: {values.output_file!r}.")
@@ -131,70 +156,91 @@ def run_from_flags(values: flags.FlagValues) -> Run:
         do_lower_case=values.do_lower_case,
         options=options,
         scratch_dir=values.scratch_dir,
-        workers=values.num_workers or len(os.sched_getaffinity(0)),
+        workers=_workers(values),
     )
 
 
-def create_records(run: Run) -> dict[str, int]:
+def _workers(values: flags.FlagValues) -> int:
+    return values.num_workers or len(os.sched_getaffinity(0))
+
+
+def scale_run(run: Run, shards: int) -> ScaleRun:
+    """The same in scale mode."""
+    return ScaleRun(run.source, ",".join(run.output_files), shards, run.options, run.workers)
+
+
+def create_records(run: Run, tell: Callable[[Findings], None] | None = None) -> dict[str, int]:
     """Reads, draws and writes; the number of records of each output file.
+
+    Args:
+      run: see `Run`.
+      tell: is told at the end what the records are like.
 
     Raises:
       DataError, RecordError, OSError: nothing has appeared under the output names.
     """
     for name in run.output_files:
         Path(name).parent.mkdir(parents=True, exist_ok=True)
-    tokenizer = _tokenizer(run)
+    tokenizer = run.source.tokenizer()
     vocabulary = VocabularyIds.from_vocab(tokenizer.vocab)
     # Opened before hours of work: an output that cannot be written, or that another run writes,
     # should be said at once.
-    manifest = _manifest(run, tokenizer)
-    scratch_folder = run.scratch_dir or Path(run.output_files[0]).parent
+    outputs = ",".join(run.output_files)
+    manifest = record_manifest(run.source, tokenizer, run.options, outputs)
+    scratch_folder = run.source.scratch_dir
+    counter = Counting(tokenizer, run.options) if tell else None
     with write_together(run.output_files, manifest) as writers, Scratch(scratch_folder) as scratch:
-        corpus = _read(run, tokenizer, scratch)
+        corpus = _read(run, tokenizer, scratch, counter)
         drawn = _draw(run.options, corpus, vocabulary, scratch)
+        observe = counter.observe if counter else None
         batches = written_batches(
-            drawn, corpus, vocabulary, run.options, scratch, len(writers), run.workers
+            drawn, corpus, vocabulary, run.options, scratch, len(writers), run.workers, observe
         )
         with tqdm(total=len(drawn.order), desc="writing", unit="rec", mininterval=0.5) as bar:
             for batch in batches:
                 for writer, (frames, records) in zip(writers, batch, strict=True):
                     writer.write_frames(frames, records)
                     bar.update(records)
-        return {str(writer.path): writer.records for writer in writers}
+        counts = {str(writer.path): writer.records for writer in writers}
+    if tell and counter:
+        tell(counter.findings(corpus, manifest.flags))
+    return counts
 
 
-def _tokenizer(run: Run) -> FullTokenizer:
-    try:
-        return FullTokenizer(run.vocab_file, run.do_lower_case)
-    except (MissingTokenError, ValueError) as error:
-        raise DataError(f"--vocab_file: {error}") from error
-
-
-def _read(run: Run, tokenizer: FullTokenizer, scratch: Scratch) -> Corpus:
+def _read(run: Run, tokenizer: FullTokenizer, scratch: Scratch, counter: Counting | None) -> Corpus:
     size, dropped = total_size(run.input_files), 0
 
     def counted(blocks: Iterator[TokenBlock]) -> Iterator[TokenBlock]:
         nonlocal dropped
         for block in blocks:
             dropped += block.dropped_bytes
+            if counter:
+                counter.words.look(block)
             yield block
 
     with tqdm(total=size, desc="reading", unit="B", unit_scale=True, mininterval=0.5) as bar:
         blocks = TextReader(bar.update).blocks(run.input_files)
+        if counter:
+            blocks = counter.words.taken(blocks)
         tokenized = tokenize_blocks(blocks, tokenizer, run.workers)
         corpus = build_corpus(counted(tokenized), max(tokenizer.inv_vocab) + 1, scratch)
-    if dropped:
+    warn_of(corpus.documents, dropped)
+    return corpus
+
+
+def warn_of(documents: int, dropped_bytes: int) -> None:
+    """Warns of what is odd about the text."""
+    if dropped_bytes:
         logging.warning(
             "%d bytes of the input are not UTF-8 and were left out. If they are many, convert the "
             "text first, e.g. with iconv -f LATIN1 -t UTF-8.",
-            dropped,
+            dropped_bytes,
         )
-    if corpus.documents == 1:
+    if documents == 1:
         logging.warning(
             "The input is one document: its random next sentences come from itself, as in the "
             "original. Put a blank line between documents."
         )
-    return corpus
 
 
 def _draw(
@@ -206,22 +252,34 @@ def _draw(
         return draw_examples(corpus, vocabulary, options, rng, scratch, bar.update)
 
 
-def _manifest(run: Run, tokenizer: FullTokenizer) -> Manifest:
-    options = run.options
-    return Manifest(
-        schema=pretraining_schema(options.max_seq_length, options.max_predictions_per_seq),
-        vocab_size=max(tokenizer.inv_vocab) + 1,  # lines: a token that stands twice takes two ids
-        vocab_sha256=hashlib.sha256(Path(run.vocab_file).read_bytes()).hexdigest(),
-        do_lower_case=run.do_lower_case,
-        seed=options.random_seed,
-        flags={
-            "input_file": ",".join(run.input_files),
-            "output_file": ",".join(run.output_files),
-            "vocab_file": run.vocab_file,
-            "do_lower_case": run.do_lower_case,
-            **dataclasses.asdict(options),
-        },
+def show(finished: Finished, report: str | None) -> None:
+    """Says what a run in scale mode has made, and writes its report."""
+    warn_of(finished.findings.facts["documents"], finished.dropped_bytes)
+    for note in finished.notes:
+        path = finished.manifest.parent.with_name(note.name)
+        sys.stdout.write(f"{path}: {note.records} records, SHA-256 {note.sha256}\n")
+    _tell(report, finished.findings)
+    sys.stdout.write(
+        f"manifest: {finished.manifest}\ntokenized text, for the next run: {finished.corpus}\n"
     )
+
+
+def _tell(report: str | None, findings: Findings) -> None:
+    sys.stdout.write(f"{findings.text()}\n")
+    if report:
+        write_report(report, findings)
+        sys.stdout.write(f"report: {report}\n")
+
+
+def _verify(values: flags.FlagValues) -> int:
+    if values.shards is None:
+        raise DataError("--verify needs --shards: it compares shards with their manifest.")
+    faults = verify(values.output_file, values.shards, _workers(values))
+    for fault in faults:
+        sys.stderr.write(f"error: {fault}\n")
+    if not faults:
+        sys.stdout.write(f"{values.output_file}: all {values.shards} shards are as written\n")
+    return 1 if faults else 0
 
 
 def _main(arguments: Sequence[str]) -> int:
@@ -231,7 +289,16 @@ def _main(arguments: Sequence[str]) -> int:
                 f"These arguments belong to no flag: {' '.join(arguments[1:])}. "
                 "Write --flag=value; switches take --name=True or --name=False."
             )
-        counts = create_records(run_from_flags(flags.FLAGS))
+        values = flags.FLAGS
+        if values.verify:
+            return _verify(values)
+        run = run_from_flags(values)
+        if values.shards is not None:
+            show(create_shards(scale_run(run, values.shards)), values.report)
+            return 0
+        counts = create_records(
+            run, functools.partial(_tell, values.report) if values.report else None
+        )
     except (DataError, RecordError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

@@ -19,6 +19,7 @@ from bert_tf.tokenization import FullTokenizer
 from data_prep.ahead import in_order
 from data_prep.block_tokens import BLANK, BlockTokenizer, TokenBlock
 from data_prep.options import DataError
+from data_prep.orphans import end_with_parent
 from data_prep.spans import MAPPED_BYTES, read_spans
 from data_prep.store import Scratch
 
@@ -127,6 +128,7 @@ _worker: BlockTokenizer | None = None
 
 def _start_worker(tokenizer: FullTokenizer) -> None:
     global _worker
+    end_with_parent()
     _worker = BlockTokenizer(tokenizer)
 
 

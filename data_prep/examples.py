@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -45,6 +45,7 @@ from data_prep.pairs import (
 from data_prep.store import Scratch
 
 Longs = npt.NDArray[np.int64]
+Observe = Callable[[npt.NDArray[np.int32]], None]
 
 _MOST_EXAMPLES = 2**32
 _PREDICTIONS_PER_BLOCK = 1 << 19
@@ -186,12 +187,21 @@ def _draw_documents(
 
 
 class ExampleWriter:
-    """Builds the records of drawn examples; calls from several threads do not hinder each other."""
+    """Builds the records of drawn examples; calls from several threads do not hinder each other.
+
+    `observe` is shown the features of all records, by whichever thread made them.
+    """
 
     def __init__(
-        self, drawn: Drawn, corpus: Corpus, vocabulary: VocabularyIds, options: GenerationOptions
+        self,
+        drawn: Drawn,
+        corpus: Corpus,
+        vocabulary: VocabularyIds,
+        options: GenerationOptions,
+        observe: Observe | None = None,
     ) -> None:
         self._drawn, self._corpus, self._vocabulary = drawn, corpus, vocabulary
+        self._observe = observe
         self._sizes = (options.max_seq_length, options.max_predictions_per_seq)
         self._encoder = FrameEncoder(pretraining_schema(*self._sizes))
 
@@ -219,7 +229,10 @@ class ExampleWriter:
 
     def frames(self, rows: npt.NDArray[np.integer]) -> npt.NDArray[np.uint8]:
         """The bytes of a TFRecord file that holds the examples `rows`."""
-        return self._encoder.encode(self.values(rows))
+        values = self.values(rows)
+        if self._observe:
+            self._observe(values)
+        return self._encoder.encode(values)
 
 
 def written_batches(
@@ -230,6 +243,7 @@ def written_batches(
     scratch: Scratch,
     outputs: int = 1,
     threads: int = 1,
+    observe: Observe | None = None,
 ) -> Iterator[list[tuple[memoryview, int]]]:
     """For batch after batch, the frames that each output gets, and how many they are.
 
@@ -245,7 +259,7 @@ def written_batches(
     def jobs() -> Iterator[tuple[ExampleWriter, int, npt.NDArray[np.uint32]]]:
         number = 0
         for stretch in in_stretches(drawn, options.max_predictions_per_seq, scratch):
-            writer = ExampleWriter(stretch, corpus, vocabulary, options)
+            writer = ExampleWriter(stretch, corpus, vocabulary, options, observe)
             for start in range(0, len(stretch.order), _ROWS_PER_BATCH):
                 rows = stretch.order[start : start + _ROWS_PER_BATCH]
                 yield writer, number, rows

@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bert_tf.compiled import compiled, inlined
+from data_prep.streams import GOLDEN, mixed
 
 Twister = npt.NDArray[np.uint32]
 
@@ -179,3 +180,23 @@ def shuffle(twister: Twister, items: npt.NDArray[np.integer]) -> None:
             at += ready
         bits -= 1
     twister[AT] = at
+
+
+@compiled
+def reseed(twister: Twister, key: np.uint64) -> None:
+    """Starts the stream of a key (`streams`), in a microsecond.
+
+    The 624 words are SplitMix64's instead of those of `Random.seed`, which takes ten times as long:
+    too long for each example. From there on it is the same generator.
+    """
+    for i in range(0, _WORDS, 2):
+        word = mixed(key + np.uint64(i + 2) * GOLDEN)
+        twister[i] = word & np.uint64(0xFFFFFFFF)
+        twister[i + 1] = word >> np.uint64(32)
+    _temper(twister, _READY)
+    twister[AT], twister[_END] = _READY, _READY + _WORDS
+
+
+def new_twister() -> Twister:
+    """A twister to `reseed`."""
+    return np.zeros(_END + 1, np.uint32)

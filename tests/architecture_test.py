@@ -74,7 +74,13 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "bert_tf.tasks",
         "bert_tf.training",
     ),
-    "data_prep": ("bert_tf.files", "bert_tf.compiled", "bert_tf.tokenization", "bert_tf.inputs"),
+    "data_prep": (
+        "bert_tf.files",
+        "bert_tf.compiled",
+        "bert_tf.tokenization",
+        "bert_tf.inputs",
+        "bert_tf.reporting",
+    ),
     "saved_models": (
         *LEVEL_0,
         "bert_tf.files",

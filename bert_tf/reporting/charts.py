@@ -22,6 +22,7 @@ _COLOURS = (_FIRST, _SECOND)
 _DASHES = ("-", "--")  # so that lines can be told apart without their colours
 _SIZE = (4.6, 3.0)  # inches of 72 points: the width of a phone, so that letters stay readable there
 _MOST_POINTS = 1500
+_MOST_BARS = 64
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "bert_tf",
@@ -96,6 +97,19 @@ def histogram(name: str, about: str, values: Array, titles: tuple[str, str]) -> 
     def draw(axes: Any) -> None:
         counts, edges = np.histogram(values, bins=30)
         axes.bar(edges[:-1], counts, np.diff(edges) * 0.92, align="edge", color=_FIRST)
+        axes.grid(visible=False, axis="x")
+
+    return _chart(name, about, titles, draw)
+
+
+def counts(name: str, about: str, counted: Array, titles: tuple[str, str]) -> Markup:
+    """How often each whole number 0 .. K - 1 was counted [K]; of many, several share a bar."""
+
+    def draw(axes: Any) -> None:
+        width = -(-len(counted) // _MOST_BARS)
+        starts = np.arange(0, len(counted), width)
+        heights = np.add.reduceat(counted, starts)
+        axes.bar(starts, heights, width * 0.92, align="edge", color=_FIRST)
         axes.grid(visible=False, axis="x")
 
     return _chart(name, about, titles, draw)

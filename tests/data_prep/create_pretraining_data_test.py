@@ -370,14 +370,13 @@ def test_a_full_disk_leaves_nothing_and_is_one_line(tmp_path):
 
 KILLED_WHILE_WRITING = """
 import os, signal, sys
-from data_prep.examples import ExampleWriter
 import data_prep.create_pretraining_data as command
-whole = ExampleWriter.batches
+whole = command.written_batches
 def halfway(*arguments):
     for batch in whole(*arguments):
         yield [(frames[: len(frames) // 2], records) for frames, records in batch]
         os.kill(os.getpid(), signal.SIGKILL)
-ExampleWriter.batches = halfway
+command.written_batches = halfway
 command.main()
 """
 

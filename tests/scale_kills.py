@@ -1,0 +1,311 @@
+"""Kills scale mode at random moments, restarts it, and compares every shard.
+
+    python -m tests.scale_kills --kills 20
+
+Makes the shards once without a kill with 1, 2 and 5 workers, and then, as often as the kills take,
+with SIGKILL at random moments, every life with another number of workers. Every life is the command
+create_pretraining_data, in a process forked after its code was loaded. What the kills cost is
+measured in processor time, which other processes on the machine do not change: that of all lives of
+a run, above that of a run without a kill. Five minutes for 20 kills on two idle cores.
+"""
+
+import argparse
+import contextlib
+import ctypes
+import hashlib
+import os
+import random
+import resource
+import shutil
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import tqdm
+from absl import flags
+
+from data_prep import create_pretraining_data
+from data_prep.corpus_store import Source
+from data_prep.options import GenerationOptions
+from data_prep.scale import ScaleRun, create_shards
+from tests.support.texts import VOCAB, write_texts
+
+WORKERS = (1, 2, 5)
+FILES = 3
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+@dataclass(frozen=True)
+class Shards:
+    """What every life is to make.
+
+    Attributes:
+        texts: Folder of the text.
+        shards: How many.
+        dupe_factor: Passes.
+    """
+
+    texts: Path
+    shards: int
+    dupe_factor: int
+
+    def start(self, folder: Path, workers: int) -> int:
+        """Starts the command in a forked process; its process id."""
+        process = os.fork()
+        if process:
+            return process
+        code = 1
+        try:
+            log = os.open(f"{folder}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            os.dup2(log, 1)
+            os.dup2(log, 2)
+            sys.argv = [
+                "create_pretraining_data",
+                f"--input_file={self.texts}/*.txt",
+                f"--output_file={folder}/records",
+                f"--vocab_file={VOCAB}",
+                f"--dupe_factor={self.dupe_factor}",
+                f"--shards={self.shards}",
+                f"--workers={workers}",
+            ]
+            flags.FLAGS.unparse_flags()
+            create_pretraining_data.main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        finally:
+            sys.stdout.flush()
+            os._exit(code)
+
+    def load_code(self, folder: Path) -> None:
+        """Compiles, or loads what was compiled before, so that no life has to."""
+        source = Source((str(self.texts / "text0.txt"),), str(VOCAB), True, str(folder))
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
+            create_shards(ScaleRun(source, f"{folder}/warm", 1, GenerationOptions(dupe_factor=1)))
+
+
+def processor_seconds() -> float:
+    """Of all processes that have ended below this one."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def wait(process: int, until: float = float("inf")) -> int | None:
+    """Exit status of a process; None where it runs still at that time."""
+    while True:
+        found, status = os.waitpid(process, os.WNOHANG if until < float("inf") else 0)
+        if found:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() >= until:
+            return None
+        time.sleep(0.0005)
+
+
+def reap_orphans() -> int:
+    """Waits for workers whose parent was killed, which end by themselves; how many there were."""
+    count = 0
+    until = time.monotonic() + 10.0
+    while time.monotonic() < until:
+        try:
+            found, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return count
+        count += bool(found)
+        time.sleep(0.001)
+    raise SystemExit("A worker outlived its parent by ten seconds.")
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of each shard."""
+    shards = sorted(folder.glob("records-*"))
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in shards}
+
+
+def complete_shards(folder: Path) -> dict[str, int]:
+    """When each shard that has a note was written."""
+    notes = [path for path in folder.glob(".records-of-*/*.json") if path.stem.isdigit()]
+    shards = [path for note in notes for path in folder.glob(f"records-{note.stem}-of-*")]
+    return {path.name: path.stat().st_mtime_ns for path in shards}
+
+
+def phase(folder: Path) -> str:
+    """What a run is doing, by the files that are there."""
+    if not list(folder.glob(".bert_tf_corpus-*/corpus")):
+        return "reading"
+    if not list(folder.glob(".records-of-*/*.lock")):
+        return "drawing"
+    return "writing" if not list(folder.glob(".records-of-*/manifest.json")) else "the end"
+
+
+def left_behind(folder: Path) -> list[str]:
+    """Names that no finished run may leave."""
+    found = [*folder.rglob("*partial*"), *folder.rglob("text-*"), *folder.rglob("pairs-*")]
+    return sorted(str(path.relative_to(folder)) for path in found)
+
+
+@dataclass
+class Killer:
+    """Runs lives and kills them; what it did is counted.
+
+    Attributes:
+        job: What they make.
+        draw: Source of the moments and of the numbers of workers.
+        expected: SHA-256 of each shard.
+        seconds, processor: What a run without a kill takes.
+        costs: Of each run, what a kill cost as a share of a run.
+    """
+
+    job: Shards
+    draw: random.Random
+    expected: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+    processor: float = 0.0
+    kills: int = 0
+    orphans: int = 0
+    hits: Counter[str] = field(default_factory=Counter)
+    costs: list[float] = field(default_factory=list)
+    wasted: float = 0.0
+
+    def straight(self, folder: Path, workers: int) -> tuple[float, float]:
+        """A run without a kill: seconds and processor seconds."""
+        began, used = time.monotonic(), processor_seconds()
+        self._finish(folder, self.job.start(folder, workers))
+        return time.monotonic() - began, processor_seconds() - used
+
+    def killed(self, folder: Path, most: int) -> Iterator[str]:
+        """A run with kills, up to `most`; a line for each. Ends when the run has ended."""
+        used, kills = processor_seconds(), 0
+        complete: dict[str, int] = {}
+        while kills < most:
+            process = self.job.start(folder, self.draw.choice(WORKERS))
+            # Every other one early: reading and drawing are a small part of a run.
+            latest = self.seconds * self.draw.choice((0.3, 1.0))
+            until = time.monotonic() + self.draw.uniform(0.0, latest)
+            status = wait(process, until)
+            if status is None:
+                os.kill(process, signal.SIGKILL)
+                status = wait(process)
+            self.orphans += reap_orphans()
+            if status == 0:
+                break
+            if status != -signal.SIGKILL:
+                raise SystemExit(f"A life ended by itself with {status}:\n{log_tail(folder)}")
+            kills += 1
+            self.kills += 1
+            self.hits[phase(folder)] += 1
+            self._none_redone(folder, complete)
+            complete = complete_shards(folder)
+            yield f"while {phase(folder)}, {len(complete)} of {self.job.shards} shards complete"
+        else:
+            self._finish(folder, self.job.start(folder, self.draw.choice(WORKERS)))
+        self._none_redone(folder, complete)
+        if kills:
+            more = processor_seconds() - used - self.processor
+            self.wasted += more
+            self.costs.append(more / kills / self.processor)
+
+    def _finish(self, folder: Path, process: int) -> None:
+        status = wait(process)
+        if status:
+            raise SystemExit(f"A run ended with {status}:\n{log_tail(folder)}")
+
+    def _none_redone(self, folder: Path, complete: dict[str, int]) -> None:
+        now = complete_shards(folder)
+        again = [name for name, written in complete.items() if now.get(name) != written]
+        if again:
+            raise SystemExit(f"Shards that were complete were made again: {again}")
+
+    def faults(self, folder: Path) -> list[str]:
+        """What is wrong with a run that has ended."""
+        found = [f"left behind: {name}" for name in left_behind(folder)]
+        actual = digests(folder)
+        names = self.expected.keys() | actual.keys()
+        different = sorted(n for n in names if self.expected.get(n) != actual.get(n))
+        return found + [f"{len(different)} shards differ: {different[:3]}"] * bool(different)
+
+
+def log_tail(folder: Path) -> str:
+    """The last of what the lives of a run said."""
+    return Path(f"{folder}.log").read_text(encoding="utf-8")[-3000:]
+
+
+def in_new_folder(folder: Path, work: Callable[[Path], object]) -> None:
+    """Does something in a folder that is there meanwhile."""
+    folder.mkdir()
+    work(folder)
+    shutil.rmtree(folder)
+
+
+def main() -> int:
+    """Kills, restarts, compares; exit status 0 if every end is the same."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--megabytes", type=float, default=40.0, help="of text")
+    parser.add_argument("--shards", type=int, default=40)
+    parser.add_argument("--dupe_factor", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=1, help="seed of the moments")
+    chosen = parser.parse_args()
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)  # to see what becomes of orphans
+    tqdm.tqdm.monitor_interval = 0  # no thread, so that forking is safe
+    create_pretraining_data.define_flags()
+    create_pretraining_data.define_flags = lambda: None
+    faults: list[str] = []
+    with tempfile.TemporaryDirectory() as name:
+        texts = Path(name, "texts")
+        texts.mkdir()
+        write_texts(texts, FILES, chosen.megabytes)
+        killer = Killer(
+            Shards(texts, chosen.shards, chosen.dupe_factor), random.Random(chosen.seed)
+        )
+        in_new_folder(Path(name, "warm"), killer.job.load_code)
+        faults += run_straight(killer, Path(name))
+        runs = 0
+        while killer.kills < chosen.kills:
+            runs += 1
+            folder = Path(name, f"killed{runs}")
+            folder.mkdir()
+            for line in killer.killed(folder, min(4, chosen.kills - killer.kills)):
+                print(f"kill {killer.kills:>3}  run {runs}  {line}", flush=True)
+            found = killer.faults(folder)
+            faults += [f"run {runs}: {fault}" for fault in found]
+            print(f"run {runs}: {'different' if found else 'every shard the same'}", flush=True)
+            shutil.rmtree(folder)
+    where = ", ".join(f"{count} while {hit}" for hit, count in sorted(killer.hits.items()))
+    print(f"{killer.kills} kills ({where}), {runs} runs, {killer.orphans} workers ended with them.")
+    mean = killer.wasted / killer.kills / killer.processor
+    print(
+        f"A run takes {killer.processor:.1f} s of processor time; a kill costs "
+        f"{100.0 * mean:.1f} % of it on average ({100.0 * statistics.median(killer.costs):.1f} % "
+        f"in the median run, {100.0 * max(killer.costs):.1f} % in the worst)."
+    )
+    print("FAILED: " + "; ".join(faults) if faults else "All shards have the same SHA-256.")
+    return 1 if faults else 0
+
+
+def run_straight(killer: Killer, folder: Path) -> list[str]:
+    """Runs without a kill, with every number of workers; what differs."""
+    faults: list[str] = []
+    took: list[tuple[float, float]] = []
+    for workers in WORKERS:
+        made = folder / f"straight{workers}"
+        made.mkdir()
+        took.append(killer.straight(made, workers))
+        killer.expected = killer.expected or digests(made)
+        faults += [f"{workers} workers: {fault}" for fault in killer.faults(made)]
+        seconds, processor = took[-1]
+        print(
+            f"{workers} workers: {seconds:.1f} s, {processor:.1f} s of processor time", flush=True
+        )
+        shutil.rmtree(made)
+    killer.seconds = statistics.median(seconds for seconds, _ in took)
+    killer.processor = statistics.mean(processor for _, processor in took)
+    return faults
+
+
+if __name__ == "__main__":
+    sys.exit(main())
