@@ -29,7 +29,7 @@ from data_prep.store import DiskArray, Scratch
 Layout = Mapping[str, tuple[npt.DTypeLike, int]]  # name -> dtype and columns, as `Scratch.array`
 
 _JOURNAL = "journal.json"
-_SECONDS_BETWEEN_KEEPS = 0.5
+_SECONDS_BETWEEN_KEEPS = 0.25
 _BUFFER = 1 << 20
 
 

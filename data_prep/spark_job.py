@@ -19,8 +19,14 @@ from typing import Any
 
 from absl import app, flags
 
-from data_prep.create_pretraining_data import define_flags
+from data_prep import create_pretraining_data
 from data_prep.engines import run_command
+
+
+def define_flags() -> None:
+    """Those of create_pretraining_data, and the cluster."""
+    create_pretraining_data.define_flags()
+    flags.DEFINE_string("master", None, "Address of the cluster: spark://HOST:PORT, local[4] ...")
 
 
 def do_with_spark(context: Any, work: Callable[[Any], object], items: Sequence[Any]) -> None:
@@ -59,7 +65,6 @@ def _main(arguments: Sequence[str]) -> int:
 def main() -> None:
     """Entry point: parses the command line and runs."""
     define_flags()
-    flags.DEFINE_string("master", None, "Address of the cluster: spark://HOST:PORT, local[4] ...")
     app.run(_main)
 
 

@@ -5,8 +5,9 @@
 Makes the shards once without a kill with 1, 2 and 5 workers, and then, as often as the kills take,
 with SIGKILL at random moments, every life with another number of workers. Every life is the command
 create_pretraining_data, in a process forked after its code was loaded. What the kills cost is
-measured in processor time, which other processes on the machine do not change: that of all lives of
-a run, above that of a run without a kill. Five minutes for 20 kills on two idle cores.
+measured in processor time: that of all lives of a run, above that of a run without a kill. It is
+mostly the shards that were being written: half of one for each worker. Five minutes for 20 kills on
+two idle cores.
 """
 
 import argparse
@@ -156,26 +157,39 @@ class Killer:
         job: What they make.
         draw: Source of the moments and of the numbers of workers.
         expected: SHA-256 of each shard.
-        seconds, processor: What a run without a kill takes.
-        costs: Of each run, what a kill cost as a share of a run.
+        seconds: What a run without a kill takes.
+        straight_spent: Processor seconds of each run without a kill.
+        spent: Processor seconds of each run with kills, and how many these were.
     """
 
     job: Shards
     draw: random.Random
     expected: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
-    processor: float = 0.0
+    straight_spent: list[float] = field(default_factory=list)
     kills: int = 0
     orphans: int = 0
     hits: Counter[str] = field(default_factory=Counter)
-    costs: list[float] = field(default_factory=list)
-    wasted: float = 0.0
+    spent: list[tuple[float, int]] = field(default_factory=list)
 
-    def straight(self, folder: Path, workers: int) -> tuple[float, float]:
-        """A run without a kill: seconds and processor seconds."""
+    def straight(self, folder: Path, workers: int) -> str:
+        """A run without a kill; how long it took."""
         began, used = time.monotonic(), processor_seconds()
         self._finish(folder, self.job.start(folder, workers))
-        return time.monotonic() - began, processor_seconds() - used
+        self.seconds = time.monotonic() - began
+        self.straight_spent.append(processor_seconds() - used)
+        return f"{self.seconds:.1f} s, {self.straight_spent[-1]:.1f} s of processor time"
+
+    def cost(self) -> str:
+        """What a kill cost, as a share of a run."""
+        whole = statistics.mean(self.straight_spent)
+        costs = [(spent - whole) / kills / whole for spent, kills in self.spent]
+        mean = sum(cost * kills for cost, (_, kills) in zip(costs, self.spent, strict=True))
+        return (
+            f"A run takes {whole:.1f} s of processor time ({min(self.straight_spent):.1f} to "
+            f"{max(self.straight_spent):.1f}); a kill costs {100.0 * mean / self.kills:.1f} % of "
+            f"it on average ({100.0 * max(costs):.1f} % in the worst of {len(costs)} runs)."
+        )
 
     def killed(self, folder: Path, most: int) -> Iterator[str]:
         """A run with kills, up to `most`; a line for each. Ends when the run has ended."""
@@ -205,9 +219,7 @@ class Killer:
             self._finish(folder, self.job.start(folder, self.draw.choice(WORKERS)))
         self._none_redone(folder, complete)
         if kills:
-            more = processor_seconds() - used - self.processor
-            self.wasted += more
-            self.costs.append(more / kills / self.processor)
+            self.spent.append((processor_seconds() - used, kills))
 
     def _finish(self, folder: Path, process: int) -> None:
         status = wait(process)
@@ -245,8 +257,8 @@ def main() -> int:
     """Kills, restarts, compares; exit status 0 if every end is the same."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--megabytes", type=float, default=40.0, help="of text")
-    parser.add_argument("--shards", type=int, default=40)
+    parser.add_argument("--megabytes", type=float, default=60.0, help="of text")
+    parser.add_argument("--shards", type=int, default=100)
     parser.add_argument("--dupe_factor", type=int, default=5)
     parser.add_argument("--seed", type=int, default=1, help="seed of the moments")
     chosen = parser.parse_args()
@@ -275,14 +287,11 @@ def main() -> int:
             faults += [f"run {runs}: {fault}" for fault in found]
             print(f"run {runs}: {'different' if found else 'every shard the same'}", flush=True)
             shutil.rmtree(folder)
+        # Once more: the machine may have been busier before than it is now.
+        faults += run_straight(killer, Path(name))
     where = ", ".join(f"{count} while {hit}" for hit, count in sorted(killer.hits.items()))
     print(f"{killer.kills} kills ({where}), {runs} runs, {killer.orphans} workers ended with them.")
-    mean = killer.wasted / killer.kills / killer.processor
-    print(
-        f"A run takes {killer.processor:.1f} s of processor time; a kill costs "
-        f"{100.0 * mean:.1f} % of it on average ({100.0 * statistics.median(killer.costs):.1f} % "
-        f"in the median run, {100.0 * max(killer.costs):.1f} % in the worst)."
-    )
+    print(killer.cost())
     print("FAILED: " + "; ".join(faults) if faults else "All shards have the same SHA-256.")
     return 1 if faults else 0
 
@@ -290,20 +299,13 @@ def main() -> int:
 def run_straight(killer: Killer, folder: Path) -> list[str]:
     """Runs without a kill, with every number of workers; what differs."""
     faults: list[str] = []
-    took: list[tuple[float, float]] = []
     for workers in WORKERS:
         made = folder / f"straight{workers}"
         made.mkdir()
-        took.append(killer.straight(made, workers))
+        print(f"{workers} workers: {killer.straight(made, workers)}", flush=True)
         killer.expected = killer.expected or digests(made)
         faults += [f"{workers} workers: {fault}" for fault in killer.faults(made)]
-        seconds, processor = took[-1]
-        print(
-            f"{workers} workers: {seconds:.1f} s, {processor:.1f} s of processor time", flush=True
-        )
         shutil.rmtree(made)
-    killer.seconds = statistics.median(seconds for seconds, _ in took)
-    killer.processor = statistics.mean(processor for _, processor in took)
     return faults
 
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from bert_tf.tokenization import load_vocab
 from data_prep import examples, gather, kept, report, shards
 from data_prep.corpus_store import Source
 from data_prep.engines import create_shards as create_by_engine
+from data_prep.engines import run_command
 from data_prep.options import DataError, GenerationOptions
 from data_prep.scale import ScaleRun, create_shards, finish, names_taken, prepare
 from data_prep.shards import make_shard, notes_folder
@@ -438,6 +440,18 @@ sys.argv[1:] = {flags_for(texts, tmp_path / "r")!r}
     )
     assert done.returncode == 1
     assert f"pip install {package}. create_pretraining_data makes the same" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"verify": True}, "--verify needs no engine: give it to create_pretraining_data."),
+        ({"verify": False, "shards": None}, "--shards must say how many shards to make."),
+    ],
+)
+def test_engines_refuse_flags(values, message, capsys):
+    assert run_command(SimpleNamespace(**values), lambda *_: pytest.fail("worked")) == 1
+    assert capsys.readouterr().err == f"error: {message}\n"
 
 
 def test_a_report_that_could_not_be_made_is_refused_first(monkeypatch):
