@@ -15,7 +15,6 @@ import tensorflow as tf
 
 from bert_tf.inputs.examples import ExampleTable
 from bert_tf.inputs.features import SPECIALS_PAIR
-from bert_tf.modeling.task_heads import END, START
 from bert_tf.tasks.squad_answers import NO_SPAN_ODDS, PLACEHOLDER, AnswerFinder
 from bert_tf.tasks.squad_data import NO_POSITION, SPACES, Question, split_words
 from bert_tf.tasks.squad_features import SquadFeaturizer
@@ -29,6 +28,15 @@ from saved_models.windows import CHUNK, read_windows, windows_over
 from saved_models.words import split_at
 
 QUESTION, CONTEXT = "question", "context"
+_SENTENCES = (
+    "The keeper of the lighthouse isn't here;  he left at 7:30 for $12.50. "
+    "Ein Café in\u202fOrléans, ΟΔΟΣ und ΟΔΟΣΑ, 東京タワー, 한국어, İstanbul.\n"
+)
+# Contexts of one window, of many, and of none.
+EXAMPLES: Mapping[str, Sequence[str]] = {
+    QUESTION: ["Who left?", "Where is the café in question, " * 20, "한국어?", ""],
+    CONTEXT: [_SENTENCES, _SENTENCES * 30, "e\u0301, [MASK] \u00ad[UNK]", " \n"],
+}
 
 
 class SquadModule(TaskModule):
@@ -43,7 +51,7 @@ class SquadModule(TaskModule):
         null_score    float32, as in `null_odds.json`; 0 where every question has an answer
 
     Args:
-      model: a `BertSpanModel`.
+      model: a `BertSpanModel`, built.
       vocab_file, do_lower_case: of the model's tokenizer.
       max_seq_length: T.
       doc_stride: tokens from the start of one window to the next.
@@ -131,7 +139,7 @@ class SquadModule(TaskModule):
         )
 
     def _logits(self, inputs: Tensors) -> tf.Tensor:
-        """[W, T, 2], `START` and `END` of each token."""
+        """[W, T, 2], as in the model's head: scores as a start, and as an end."""
         scores = self.ids(inputs)
         return tf.stack([scores["start_logits"], scores["end_logits"]], axis=-1)
 
@@ -169,18 +177,29 @@ class SquadModule(TaskModule):
             "null_score": tf.cast(odds, tf.float32),
         }
 
-    def expected(self, texts: Mapping[str, Sequence[str]]) -> dict[str, list[Any]]:
-        """What `answer` should say to texts: the answers of `bert_tf.tasks` and the Keras model."""
-        rows = [
-            self._expected(Question("", question, split_words(context), ()))
+    def cases(
+        self, model: keras.Model, texts: Mapping[str, Sequence[str]] | None = None
+    ) -> list[dict[str, Any]]:
+        """Calls of the signatures, and what `bert_tf.tasks` with the Keras model says to them.
+
+        Args:
+          model: what the export was made from.
+          texts: questions and contexts; None for `EXAMPLES`.
+        """
+        texts = texts or EXAMPLES
+        questions = [
+            Question("", question, split_words(context), ())
             for question, context in zip(texts[QUESTION], texts[CONTEXT], strict=True)
         ]
+        rows = [self._expected(model, question) for question in questions]
         names = ("text", "start", "end", "score", "null_score")
-        return {name: [row[name] for row in rows] for name in names}
+        answers = {name: [row[name] for row in rows] for name in names}
+        called = {name: list(values) for name, values in texts.items()}
+        return [{"signature": "serving_default", "inputs": called, "expected": answers}]
 
-    def _expected(self, question: Question) -> dict[str, Any]:
+    def _expected(self, model: keras.Model, question: Question) -> dict[str, Any]:
         windows, table = self.featurizer.windows([question], training=False)
-        logits = self._expected_logits(table) if windows else []
+        logits = self._expected_logits(model, table) if windows else []
         context = self.featurizer.tokenized(question.paragraph)
         parts = [(window, *pair) for window, pair in zip(windows, logits, strict=True)]
         answer = self.finder.answer(question, context, parts)
@@ -195,13 +214,14 @@ class SquadModule(TaskModule):
             "null_score": answer.null_odds,
         }
 
-    def _expected_logits(self, table: ExampleTable) -> list[tuple[Any, Any]]:
+    def _expected_logits(self, model: keras.Model, table: ExampleTable) -> list[tuple[Any, Any]]:
         """Start and end logits of windows, without those of the padding if that is cut."""
         logits = []
         for first in range(0, len(table), CHUNK):
             part = table.batch(np.arange(first, min(first + CHUNK, len(table))), table.longest())
-            outputs = np.asarray(self._logits(encoder_inputs(part)))
-            for scores, mask in zip(outputs, part["input_mask"], strict=True):
+            outputs = model(encoder_inputs(part))
+            columns = (np.asarray(outputs[name]) for name in ("start_logits", "end_logits"))
+            for start, end, mask in zip(*columns, part["input_mask"], strict=True):
                 used = int(mask.sum()) if self.pad_to_batch else len(mask)
-                logits.append((scores[:used, START], scores[:used, END]))
+                logits.append((start[:used], end[:used]))
         return logits

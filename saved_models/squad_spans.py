@@ -98,8 +98,8 @@ def best_spans(
 def likelier_than_none(spans: BestSpans) -> BestSpans:
     """Without the spans that the null answer would drive out of an n-best list of one."""
     kept = spans.start_logits + spans.end_logits >= tf.gather(spans.null, spans.questions)
-    *of_spans, null = spans
-    return BestSpans(*(tf.boolean_mask(values, kept) for values in of_spans), null)
+    fewer = [tf.boolean_mask(values, kept) for values in spans[:-1]]
+    return BestSpans(*fewer, null=spans.null)
 
 
 def _first_highest(scores: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -158,7 +158,7 @@ def _range(rows: tf.Tensor, first: tf.Tensor, last: tf.Tensor) -> tuple[tf.Tenso
 
 
 def _first_match(spelt: Spelt, begin: tf.Tensor, first: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
-    """Where, from `begin` on, the characters and words from `first` to `last` are for the first time.
+    """Where, from `begin` on, the same characters and words as from `first` to `last` come first.
 
     All are places among the folded characters, int64 [F]; the result is `first` at the latest.
     """

@@ -30,6 +30,12 @@ class Words(NamedTuple):
     chars: Chars
     texts: tf.Tensor
 
+    def span(self, first: tf.Tensor, last: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Where words `first` to `last` (exclusive) begin and end, int64 like these."""
+        rows = tf.cast(self.chars.rows, tf.int64)
+        begin, end = tf.searchsorted(rows, first), tf.searchsorted(rows, last)
+        return tf.gather(self.chars.starts, begin), tf.gather(self.chars.ends, end - 1)
+
 
 def split_at(texts: tf.Tensor, separators: Iterable[str]) -> Words:
     """What stands between the separators, in strings [B]; malformed bytes are left out."""

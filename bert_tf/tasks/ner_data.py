@@ -152,7 +152,7 @@ def plain_words(text: str) -> list[tuple[int, int]]:
     stop stays with a single character (no digit) that begins the word or follows another full
     stop: "U.N.", "J.", "e.g.", but not "Inc." or "1995.".
     """
-    spans = []
+    spans: list[tuple[int, int]] = []
     for chunk in _CHUNK.finditer(text):
         start, end = chunk.span()
         first, last = start, end

@@ -14,8 +14,8 @@ from bert_tf.tasks.ner_data import (
     begin_entities,
     entities_of,
     learn_tags,
-    read_columns,
     plain_words,
+    read_columns,
     read_plain,
 )
 from bert_tf.tasks.ner_job import entity_scores
