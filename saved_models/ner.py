@@ -213,9 +213,10 @@ class NerModule(TaskModule):
             part = table.batch(np.arange(first, min(first + CHUNK, len(table))), table.longest())
             logits = np.asarray(model(encoder_inputs(part))["logits"])
             for of_window, rows in zip(tagged[first : first + CHUNK], logits, strict=True):
+                best, probabilities = rows.argmax(axis=1), softmax(rows).max(axis=1)
                 for word in of_window:
-                    tags[word.word] = self.tags[int(rows[word.place].argmax())]
-                    scores[word.word] = softmax(rows[word.place]).max()
+                    tags[word.word] = self.tags[best[word.place]]
+                    scores[word.word] = probabilities[word.place]
         return [
             {**entity_row(sentence, one), "score": float(scores[one.first : one.last].mean())}
             for one in entities_of(tags)

@@ -98,8 +98,12 @@ def best_spans(
 def likelier_than_none(spans: BestSpans) -> BestSpans:
     """Without the spans that the null answer would drive out of an n-best list of one."""
     kept = spans.start_logits + spans.end_logits >= tf.gather(spans.null, spans.questions)
-    fewer = [tf.boolean_mask(values, kept) for values in spans[:-1]]
-    return BestSpans(*fewer, null=spans.null)
+    fewer = {
+        name: tf.boolean_mask(values, kept)
+        for name, values in spans._asdict().items()
+        if name != "null"
+    }
+    return spans._replace(**fewer)
 
 
 def _first_highest(scores: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
