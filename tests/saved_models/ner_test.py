@@ -30,7 +30,7 @@ def random_model(tags=TAGS, seed=1):
     draw = np.random.default_rng(seed)
     for variable in model.weights:
         if len(variable.shape) > 1:
-            variable.assign(draw.normal(size=variable.shape) * 0.5)
+            variable.assign(draw.normal(size=variable.shape) * 0.2)
     return model
 
 
