@@ -10,9 +10,14 @@ import tensorflow as tf
 from bert_tf.config import BertConfig
 from bert_tf.conversion.initialize import load_weights
 from bert_tf.modeling.task_heads import build_span_model
-from bert_tf.tasks.squad_data import read_squad
-from bert_tf.tokenization import MissingTokenError
+from bert_tf.tasks.squad_answers import AnswerFinder, Span
+from bert_tf.tasks.squad_data import SPACES, Question, read_squad, split_words
+from bert_tf.tasks.squad_features import SquadFeaturizer
+from bert_tf.tokenization import FullTokenizer, MissingTokenError
+from saved_models.graph_tokenizer import GraphTokenizer
 from saved_models.squad import EXAMPLES, SquadModule
+from saved_models.squad_spans import BestSpans, restore_texts
+from saved_models.words import split_at
 from tests.golden.squad_test import CASES
 from tests.support import small
 
@@ -141,6 +146,36 @@ def test_random_contexts(exported):
     assert len(texts) > 50
     assert "empty" in texts, "some contexts have no words"
     assert_as_expected(answer, module, model, EXAMPLES)
+
+
+@pytest.mark.parametrize("lower", [True, False], ids=["uncased", "cased"])
+def test_the_text_of_every_span(lower):
+    """Of all spans of some tokens: those that come earlier in their words, too."""
+    tokenizer = FullTokenizer(small.VOCAB, lower)
+    featurizer, finder = SquadFeaturizer(tokenizer, 32, 8, 8), AnswerFinder(tokenizer, 1, 1, False)
+    graph = GraphTokenizer(small.VOCAB, lower)
+    contexts = ["A-a-A a-a the-The-THE,", "öÖo oö Ö\u0308x\u00ad", *random_texts(3, 12)["context"]]
+    spans, expected, before = [], [], 0
+    for context in contexts:
+        question = Question("", "", split_words(context), ())
+        tokens = featurizer.tokenized(question.paragraph)
+        for first in range(len(tokens.ids)):
+            for last in range(first, min(first + 5, len(tokens.ids))):
+                spans.append((before + first, before + last))
+                expected.append(finder._text(question, tokens, Span(first, last, 0.0, 0.0)))
+        before += len(tokens.ids)
+    words = split_at(tf.constant(contexts), SPACES)
+    spelt = graph.spell(words.chars)
+    first, last = tf.unstack(tf.constant(spans, tf.int64), axis=1)
+    nothing = tf.zeros([len(spans)], tf.float64)
+    found = restore_texts(
+        words,
+        spelt,
+        spelt.ids.values == graph.unknown,
+        BestSpans(first, first, last, nothing, nothing, nothing),
+    )
+    assert len(expected) > 1000
+    assert [text.decode() for text in found.numpy()] == expected
 
 
 OPTIONS = {
