@@ -1,6 +1,6 @@
 """Question answering, strings in and texts out: what `run_squad` predicts, in one graph.
 
-Shapes: B questions, W windows, T tokens of the model's input, P tokens of all contexts.
+Shapes: B questions, W windows, T tokens of the model's input, P tokens of all texts.
 """
 
 from __future__ import annotations
@@ -99,21 +99,24 @@ class SquadModule(TaskModule):
 
     def answer(self, texts: Tensors) -> Tensors:
         """Answers; see the class."""
-        featurizer, length = self.featurizer, self.featurizer.max_seq_length
-        query = self._tokenizer.tokenize(texts[QUESTION]).merge_dims(1, 2)
-        query = query[:, : featurizer.max_query_length]
-        words = split_at(texts[CONTEXT], SPACES)
+        length = self.featurizer.max_seq_length
+        questions = tf.size(texts[CONTEXT], tf.int64)
+        # At once: the tokenizer's graph is large.
+        words = split_at(tf.concat([texts[QUESTION], texts[CONTEXT]], axis=0), SPACES)
         spelt = self._tokenizer.spell(words.chars)
         ids, token_words = spelt.ids.values, tf.gather(spelt.rows, spelt.ids.value_rowids())  # [P]
-        questions = tf.size(texts[CONTEXT], tf.int64)
         lengths = tf.math.unsorted_segment_sum(
-            tf.ones_like(token_words), tf.gather(words.texts, token_words), questions
+            tf.ones_like(token_words), tf.gather(words.texts, token_words), 2 * questions
         )
+        query_lengths, lengths = lengths[:questions], lengths[questions:]
+        begin = tf.reduce_sum(query_lengths)  # of the contexts' tokens
+        query = tf.RaggedTensor.from_row_lengths(ids[:begin], query_lengths, validate=False)
+        query = query[:, : self.featurizer.max_query_length]
         rooms = length - SPECIALS_PAIR - query.row_lengths()
-        windows = windows_over(lengths, rooms, featurizer.doc_stride)
+        windows = windows_over(lengths, rooms, self.featurizer.doc_stride)
         own_query = tf.gather(query, windows.texts)
         inputs = pack_inputs(
-            [own_query, tf.gather(ids, windows.tokens)],
+            [own_query, tf.gather(ids[begin:], windows.tokens)],
             tf.constant(length),
             start=self._start,
             end=self._end,
@@ -129,9 +132,9 @@ class SquadModule(TaskModule):
         )
         if self.finder.version_2 and self.finder.n_best_size == 1:
             spans = likelier_than_none(spans)
-        unknown = ids == self._tokenizer.unknown
+        spans = spans._replace(first=spans.first + begin, last=spans.last + begin)
         return self._answers(
-            restore_texts(words, spelt, unknown, spans),
+            restore_texts(words, spelt, ids == self._tokenizer.unknown, spans),
             tf.gather(spelt.chars.starts, tf.gather(spelt.first, spans.first)),
             tf.gather(spelt.chars.ends, tf.gather(spelt.last, spans.last)),
             spans,

@@ -2,7 +2,7 @@
 
 The rules are those of `bert_tf.tasks.squad_answers`, of which the first text of the n-best list
 needs but the best span. Shapes: B questions, W windows, T tokens of the model's input, K places
-that are tried, F questions for which there is a span, M folded characters of all contexts, N words.
+that are tried, F questions for which there is a span.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class BestSpans(NamedTuple):
 
     Attributes:
       questions: int64 [F].
-      first, last: int64 [F], its tokens, numbered over all contexts.
+      first, last: int64 [F], its tokens, numbered over all texts.
       start_logits, end_logits: float64 [F].
       null: float64 [B], the score of no answer, where that is least likely; the highest number
         there is for a question without windows.
@@ -134,7 +134,7 @@ def restore_texts(words: Words, spelt: Spelt, unknown: tf.Tensor, spans: BestSpa
     number. If it has, or nothing is found, the text is that of all the words.
 
     Args:
-      words: the contexts' words.
+      words: the words of all texts.
       spelt: their tokens.
       unknown: bool, whether each token is [UNK].
       spans: the answers' tokens.
