@@ -36,6 +36,7 @@ from saved_models.character_table import (
     SPACE,
     character_table,
 )
+from saved_models.characters import CharPlaces, Chars, decode, order_marks
 
 _MOST_UTF8 = 4  # bytes of a code point
 
@@ -54,21 +55,23 @@ class Pieces(NamedTuple):
     ends: tf.RaggedTensor | None
 
 
-class _Chars(NamedTuple):
-    """Code points of all lines, one after another, [N] each: where they came from in bytes."""
+class Spelt(NamedTuple):
+    """Lines as the tokenizer spells them: folded code points, in words, in pieces.
 
-    codes: tf.Tensor
+    Attributes:
+      chars: what is left of the code points, without white space, [M].
+      starts_word: bool [M].
+      rows: int64 [W], the line of each word.
+      ids: int32 ragged [W, pieces].
+      first, last: int64 [P], the code points that each piece begins and ends with, in [0, M).
+    """
+
+    chars: Chars
+    starts_word: tf.Tensor
     rows: tf.Tensor
-    starts: tf.Tensor
-    ends: tf.Tensor
-
-    def where(self, keep: tf.Tensor) -> _Chars:
-        """Those for which `keep` holds."""
-        return _Chars(*(tf.boolean_mask(value, keep) for value in self))
-
-    def at(self, index: tf.Tensor) -> _Chars:
-        """Those at `index`."""
-        return _Chars(*(tf.gather(value, index) for value in self))
+    ids: tf.RaggedTensor
+    first: tf.Tensor
+    last: tf.Tensor
 
 
 class GraphTokenizer(tf.Module):
@@ -77,6 +80,9 @@ class GraphTokenizer(tf.Module):
     Args:
       vocab_file: one token a line.
       do_lower_case: whether text is lower-cased.
+
+    Attributes:
+      unknown: the id of [UNK].
 
     Raises:
       FileNotFoundError, ValueError: see `bert_tf.tokenization.load_vocab`.
@@ -91,7 +97,7 @@ class GraphTokenizer(tf.Module):
         self.do_lower_case = do_lower_case
         self._table = character_table(do_lower_case)
         self._starts_word = np.array([not token.startswith("##") for token in tokens])
-        self._unknown = vocab[UNK_TOKEN]
+        self.unknown = vocab[UNK_TOKEN]
         self._agreeing_line = agreeing_line(do_lower_case)
         self._wordpiece = tf_text.FastWordpieceTokenizer(
             vocab=tokens,
@@ -155,7 +161,25 @@ class GraphTokenizer(tf.Module):
 
     def _any_pieces(self, lines: tf.Tensor, with_offsets: bool) -> Pieces:
         """Pieces of any lines."""
-        chars, single = self._fold(_decode(lines))
+        spelt = self.spell(decode(lines))
+        chars, ids = spelt.chars, spelt.ids
+
+        def by_lines(values: tf.RaggedTensor) -> tf.RaggedTensor:
+            return tf.RaggedTensor.from_value_rowids(
+                values, spelt.rows, tf.size(lines, tf.int64), validate=False
+            )
+
+        if not with_offsets:
+            return Pieces(by_lines(ids), None, None)
+        return Pieces(
+            by_lines(ids),
+            by_lines(ids.with_values(tf.gather(chars.starts, spelt.first))),
+            by_lines(ids.with_values(tf.gather(chars.ends, spelt.last))),
+        )
+
+    def spell(self, chars: Chars) -> Spelt:
+        """The pieces of lines that are given as code points."""
+        chars, single = self._fold(chars)
         is_space = self._has(chars.codes, SPACE)
         previous = tf.roll(tf.stack([chars.rows, tf.cast(is_space | single, tf.int32)]), 1, axis=1)
         first = (previous[0] != chars.rows) | (previous[1] != 0) | single
@@ -171,28 +195,16 @@ class GraphTokenizer(tf.Module):
         # Words that are too long are [UNK], as is what rule 1 drops: no vocabulary spells it here.
         too_long = lengths > MAX_INPUT_CHARS_PER_WORD
         words = tf.where(too_long, tf.repeat("\ufffd", tf.size(words)), words)
-        rows = tf.cast(tf.gather(chars.rows, word_starts), tf.int64)
-
-        def by_lines(values: tf.RaggedTensor) -> tf.RaggedTensor:
-            return tf.RaggedTensor.from_value_rowids(
-                values, rows, tf.size(lines, tf.int64), validate=False
-            )
-
-        if not with_offsets:
-            return Pieces(by_lines(self._wordpiece.tokenize(words)), None, None)
         ids, starts, ends = self._wordpiece.tokenize_with_offsets(words)
         first_char = tf.repeat(word_starts, ids.row_lengths())
         size = tf.repeat(lengths, ids.row_lengths())
-        place = _CharPlaces(chars.codes)
+        place = CharPlaces(chars.codes)
         from_char = place.after(first_char, starts.values)
         # [UNK] covers its whole word.
-        unknown = ids.values == self._unknown
+        unknown = ids.values == self.unknown
         to_char = tf.where(unknown, first_char + size, place.after(first_char, ends.values))
-        return Pieces(
-            by_lines(ids),
-            by_lines(ids.with_values(tf.gather(chars.starts, from_char))),
-            by_lines(ids.with_values(tf.gather(chars.ends, to_char - 1))),
-        )
+        rows = tf.cast(tf.gather(chars.rows, word_starts), tf.int64)
+        return Spelt(chars, first, rows, ids, from_char, to_char - 1)
 
     def _cells(self, codes: tf.Tensor) -> tf.Tensor:
         return tf.gather(self._table.pages, codes // PAGE) * PAGE + codes % PAGE
@@ -203,7 +215,7 @@ class GraphTokenizer(tf.Module):
     def _has(self, codes: tf.Tensor, flags: int) -> tf.Tensor:
         return self._flags(codes) & flags != 0
 
-    def _fold(self, chars: _Chars) -> tuple[_Chars, tf.Tensor]:
+    def _fold(self, chars: Chars) -> tuple[Chars, tf.Tensor]:
         """Rules 1, 3 and 4; and for each code point left, whether it is a word of its own."""
         chars = chars.where(~self._has(chars.codes, DROPPED))
         cjk = self._has(chars.codes, CJK)
@@ -217,7 +229,7 @@ class GraphTokenizer(tf.Module):
             chars, cjk = self._drop_marks(chars, cjk)
         return chars, cjk | self._has(chars.codes, PUNCTUATION)
 
-    def _final_sigmas(self, chars: _Chars) -> _Chars:
+    def _final_sigmas(self, chars: Chars) -> Chars:
         """A capital sigma after a letter and not before one becomes its final form.
 
         Marks and the like between them count for nothing; white space and other lines end it.
@@ -237,7 +249,7 @@ class GraphTokenizer(tf.Module):
         )
         return chars._replace(codes=codes)
 
-    def _decompose(self, chars: _Chars, cjk: tf.Tensor) -> tuple[_Chars, tf.Tensor]:
+    def _decompose(self, chars: Chars, cjk: tf.Tensor) -> tuple[Chars, tf.Tensor]:
         """Lower case and canonical decomposition, marks in canonical order."""
         cells = self._cells(chars.codes)
         counts = tf.gather(self._table.counts, cells)
@@ -253,11 +265,11 @@ class GraphTokenizer(tf.Module):
         ordered = (classes != 0) & ~self._has(parts.codes, MARK)
         return tf.cond(
             tf.reduce_any(ordered),
-            lambda: _order_marks(parts, cjk, classes),
+            lambda: order_marks(parts, cjk, classes),
             lambda: (parts, cjk),
         )
 
-    def _drop_marks(self, chars: _Chars, cjk: tf.Tensor) -> tuple[_Chars, tf.Tensor]:
+    def _drop_marks(self, chars: Chars, cjk: tf.Tensor) -> tuple[Chars, tf.Tensor]:
         """Drops the category Mn; the character before a dropped mark takes in its bytes."""
         mark = self._has(chars.codes, MARK)
         kept = chars.where(~mark)
@@ -270,19 +282,6 @@ class GraphTokenizer(tf.Module):
         widened = tf.maximum(kept.ends, tf.math.unsorted_segment_max(ends, owners, size))
         kept_cjk = tf.boolean_mask(cjk, ~mark)
         return kept._replace(ends=tf.where(kept_cjk, kept.ends, widened)), kept_cjk
-
-
-class _CharPlaces:
-    """Finds code points by their bytes in the UTF-8 of all of them."""
-
-    def __init__(self, codes: tf.Tensor) -> None:
-        sizes = _utf8_sizes(codes)
-        self._starts = tf.concat([tf.cumsum(sizes, exclusive=True), [tf.reduce_sum(sizes)]], axis=0)
-
-    def after(self, char: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-        """The code point that begins `size` bytes after `char` does; indices, int64."""
-        byte = tf.gather(self._starts, char) + tf.cast(size, tf.int64)
-        return tf.searchsorted(self._starts, byte, out_type=tf.int64)
 
 
 def _tokens_by_id(vocab: dict[str, int]) -> list[str]:
@@ -309,37 +308,3 @@ def _may_come_up(piece: str) -> bool:
     return 0 < len(piece) <= MAX_INPUT_CHARS_PER_WORD and not any(
         is_punctuation(char) or is_cjk(char) for char in piece
     )
-
-
-def _utf8_sizes(codes: tf.Tensor) -> tf.Tensor:
-    """Bytes of each code point, int64."""
-    return 1 + sum(tf.cast(codes >= bound, tf.int64) for bound in (0x80, 0x800, 0x10000))
-
-
-def _decode(lines: tf.Tensor) -> _Chars:
-    """Code points of lines and their bytes; malformed bytes are left out."""
-    codes, starts = tf.strings.unicode_decode_with_offsets(lines, "UTF-8", errors="ignore")
-    flat = codes.values
-    rows = tf.cast(codes.value_rowids(), tf.int32)
-    return _Chars(flat, rows, starts.values, starts.values + _utf8_sizes(flat))
-
-
-def _order_marks(chars: _Chars, cjk: tf.Tensor, classes: tf.Tensor) -> tuple[_Chars, tf.Tensor]:
-    """Each run of combining characters sorted by class, the second half of NFD.
-
-    Runs that changed take the whole run's bytes, so that offsets never go backwards.
-    """
-    starter = classes == 0
-    first = (chars.rows != tf.roll(chars.rows, 1, axis=0)) | starter
-    run = tf.cumsum(tf.cast(first | tf.roll(starter, 1, axis=0), tf.int64))
-    order = tf.argsort(run * PAGE + tf.cast(classes, tf.int64), stable=True)
-    moved = tf.cast(order != tf.range(tf.size(order)), tf.int64)
-    runs = run[-1] + 1
-    changed = tf.gather(tf.math.unsorted_segment_max(moved, run, runs) > 0, run)
-    low = tf.gather(tf.math.unsorted_segment_min(chars.starts, run, runs), run)
-    high = tf.gather(tf.math.unsorted_segment_max(chars.ends, run, runs), run)
-    ordered = chars.at(order)
-    ordered = ordered._replace(
-        starts=tf.where(changed, low, ordered.starts), ends=tf.where(changed, high, ordered.ends)
-    )
-    return ordered, tf.gather(cjk, order)

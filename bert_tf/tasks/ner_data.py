@@ -14,7 +14,15 @@ from bert_tf.inputs.text_files import TextFileError, read_lines
 DOCUMENT_START = "-DOCSTART-"
 OUTSIDE = "O"
 _TAG = re.compile(r"O|[BIES]-.+")
-_WORD = re.compile(r"\w+|[^\w\s]")
+_CHUNK = re.compile(r"\S+")
+
+# What plain text's words are parted from at their edges.
+_QUOTES = "\"'`“”„‘’‚«»‹›"
+OPENING = frozenset(_QUOTES + "([{<¿¡（「『《")
+CLOSING = frozenset(_QUOTES + ")]}>）」』》.,;:!?…。，、；：！？")
+APOSTROPHES = frozenset("'’")
+DIGITS = frozenset("0123456789")
+FULL_STOP = "."
 
 
 @dataclass(frozen=True)
@@ -111,17 +119,74 @@ def read_plain(path: str | Path) -> list[Document]:
     """
     documents: list[Document] = [[]]
     for number, line in enumerate(read_lines(path), start=1):
-        found = list(_WORD.finditer(line))
-        if found:
-            words = tuple(match.group() for match in found)
-            starts = tuple(match.start() for match in found)
-            documents[-1].append(Sentence(words, None, line, starts, f"{path}, line {number}"))
+        sentence = plain_sentence(line, f"{path}, line {number}")
+        if sentence.words:
+            documents[-1].append(sentence)
         elif documents[-1]:
             documents.append([])
     documents = [document for document in documents if document]
     if not documents:
         raise TextFileError(f"{path} must hold at least one word, but holds none.")
     return documents
+
+
+def plain_sentence(text: str, where: str = "") -> Sentence:
+    """The words of plain text, see `plain_words`."""
+    spans = plain_words(text)
+    words = tuple(text[start:end] for start, end in spans)
+    return Sentence(words, None, text, tuple(start for start, _ in spans), where)
+
+
+def column_sentence(text: str) -> Sentence:
+    """The words of text that is parted into words by white space already, as columns are."""
+    chunks = list(_CHUNK.finditer(text))
+    words = tuple(chunk.group() for chunk in chunks)
+    return Sentence(words, None, text, tuple(chunk.start() for chunk in chunks), "")
+
+
+def plain_words(text: str) -> list[tuple[int, int]]:
+    """Where the words of plain text begin and end: white-space chunks without what is on the edges.
+
+    Quotes and brackets at the beginning of a chunk are words of their own, each character one, and
+    so are quotes, brackets and the signs of `CLOSING` at its end, and then a possessive 's. A full
+    stop stays with a single character (no digit) that begins the word or follows another full
+    stop: "U.N.", "J.", "e.g.", but not "Inc." or "1995.".
+    """
+    spans: list[tuple[int, int]] = []
+    for chunk in _CHUNK.finditer(text):
+        start, end = chunk.span()
+        first, last = start, end
+        while first < end and text[first] in OPENING:
+            first += 1
+        while last > first and text[last - 1] in CLOSING:
+            last -= 1
+        if (
+            first < last < end
+            and text[last] == FULL_STOP
+            and text[last - 1] not in DIGITS
+            and (last - 1 == first or text[last - 2] == FULL_STOP)
+        ):
+            last += 1
+        begins = [*range(start, first), first] if first < last else [*range(start, first)]
+        if last - 2 > first and text[last - 2] in APOSTROPHES and text[last - 1] in "sS":
+            begins.append(last - 2)
+        begins += range(last, end)
+        spans += zip(begins, [*begins[1:], end], strict=True)
+    return spans
+
+
+def entity_row(sentence: Sentence, entity: Entity) -> dict[str, object]:
+    """An entity with its place in the sentence's text."""
+    last = entity.last - 1
+    start, end = sentence.starts[entity.first], sentence.starts[last] + len(sentence.words[last])
+    return {
+        "type": entity.kind,
+        "text": sentence.text[start:end],
+        "start": start,
+        "end": end,
+        "first_word": entity.first,
+        "end_word": entity.last,
+    }
 
 
 def begin_entities(tags: Sequence[str]) -> list[str]:

@@ -17,9 +17,8 @@ from bert_tf.tasks.ner import SEQUENCES, NerFeaturizer, NerTask, TaggedWord, sch
 from bert_tf.tasks.ner_data import (
     OUTSIDE,
     Document,
-    Entity,
-    Sentence,
     entities_of,
+    entity_row,
     learn_tags,
     read_columns,
     read_plain,
@@ -182,7 +181,7 @@ class NerJob:
         with files.writing(directory / "predictions.jsonl") as lines:
             sentences = (s for document in self._read("test") for s in document)
             for sentence, own in zip(sentences, tags, strict=True):
-                entities = [_entity_row(sentence, entity) for entity in entities_of(own)]
+                entities = [entity_row(sentence, entity) for entity in entities_of(own)]
                 row = {"text": sentence.text, "words": sentence.words, "entities": entities}
                 lines.write(json.dumps(row, ensure_ascii=False) + "\n")
         self.setting.say(f"Predicted: {directory / 'predictions.jsonl'}")
@@ -201,20 +200,6 @@ class NerJob:
 
 def _entities(tags: Sequence[str]) -> frozenset[entity_pages.Entity]:
     return frozenset((each.kind, each.first, each.last) for each in entities_of(tags))
-
-
-def _entity_row(sentence: Sentence, entity: Entity) -> dict[str, object]:
-    """An entity with its place in the sentence's text."""
-    last = entity.last - 1
-    start, end = sentence.starts[entity.first], sentence.starts[last] + len(sentence.words[last])
-    return {
-        "type": entity.kind,
-        "text": sentence.text[start:end],
-        "start": start,
-        "end": end,
-        "first_word": entity.first,
-        "end_word": entity.last,
-    }
 
 
 def entity_scores(gold: list[list[str]], predicted: list[list[str]]) -> dict[str, float]:

@@ -7,6 +7,7 @@ are kept to the order of equal scores. Shapes: T tokens.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ Logits = npt.NDArray[np.float32]
 
 # Odds of a question for which no span can be an answer; the original fails there.
 NO_SPAN_ODDS = 1_000_000.0
-_NO_ANSWER, _PLACEHOLDER = "", "empty"
+_NO_ANSWER, PLACEHOLDER = "", "empty"
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class AnswerFinder:
         if self.version_2 and null and all(entry.text != _NO_ANSWER for entry in nbest):
             nbest.append(Candidate(_NO_ANSWER, null.start_logit, null.end_logit, None))
         if not nbest:
-            nbest.append(Candidate(_PLACEHOLDER, 0.0, 0.0, None))
+            nbest.append(Candidate(PLACEHOLDER, 0.0, 0.0, None))
         best = next((entry for entry in nbest if entry.text), None)
         odds = 0.0
         if self.version_2 and null:
@@ -175,6 +176,38 @@ class AnswerFinder:
         first, last = context.word_of[span.first], context.word_of[span.last]
         original = " ".join(question.paragraph.words[first : last + 1])
         return restore_text(predicted, original, self._basic)
+
+    def choose(self, answer: Answer, threshold: float) -> str:
+        """The text that is predicted; empty for no answer.
+
+        Args:
+            answer: What was found.
+            threshold: Null odds above which there is no answer, in version 2.
+        """
+        if not self.version_2:
+            return answer.nbest[0].text
+        if answer.best is None or answer.null_odds > threshold:
+            return _NO_ANSWER
+        return answer.best.text
+
+    def row(
+        self, question: Question, context: TokenizedParagraph, answer: Answer, text: str
+    ) -> dict[str, Any]:
+        """A line of `predictions.jsonl`: the answer `text` with its place in the context."""
+        entry = next((each for each in answer.nbest if each.text == text and each.span), None)
+        start = end = None
+        if entry and entry.span:
+            start, end = self.characters(question, context, entry.span)
+        return {
+            "id": question.identifier,
+            "question": question.text,
+            "text": text,
+            "start": start,
+            "end": end,
+            "span": None if start is None else question.paragraph.text[start:end],
+            "score": entry.score if entry else None,
+            "null_odds": answer.null_odds if self.version_2 else None,
+        }
 
     def characters(
         self, question: Question, context: TokenizedParagraph, span: Span

@@ -12,7 +12,7 @@ from typing import Any
 from bert_tf.inputs.text_files import TextFileError, read_text
 
 # The original parts words here, and nowhere else.
-_SPACES = frozenset(" \t\r\n\u202f")
+SPACES = frozenset(" \t\r\n\u202f")
 NO_POSITION = -1
 
 
@@ -61,7 +61,7 @@ def split_words(text: str) -> Paragraph:
     word_at: list[int] = []
     begin = -1
     for index, character in enumerate(text):
-        if character in _SPACES:
+        if character in SPACES:
             if begin >= 0:
                 words.append(text[begin:index])
                 begin = -1

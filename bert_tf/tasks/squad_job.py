@@ -233,12 +233,7 @@ class SquadJob:
 
     def _chosen(self, answers: Answers, threshold: float) -> dict[str, str]:
         """The text of each answer; empty for none."""
-        if not self.options.version_2:
-            return {name: answer.nbest[0].text for name, answer in answers.items()}
-        return {
-            name: "" if answer.best is None or answer.null_odds > threshold else answer.best.text
-            for name, answer in answers.items()
-        }
+        return {name: self.finder.choose(answer, threshold) for name, answer in answers.items()}
 
     def write_evaluation(
         self, outputs: Outputs, scores: Mapping[str, float], directory: Path
@@ -260,7 +255,8 @@ class SquadJob:
         def show(number: int) -> answer_pages.ShownAnswer:
             question = questions[number]
             name = question.identifier
-            row = self._row(question, answers[name], chosen[name])
+            context = self._context(question)
+            row = self.finder.row(question, context, answers[name], chosen[name])
             return squad_report.shown(question, row["start"], row["end"])
 
         sections = answer_pages.sections(
@@ -345,25 +341,9 @@ class SquadJob:
         with files.writing(directory / "predictions.jsonl") as lines:
             for question in self._file().questions:
                 name = question.identifier
-                row = self._row(question, answers[name], chosen[name])
+                context = self._context(question)
+                row = self.finder.row(question, context, answers[name], chosen[name])
                 lines.write(json.dumps(row, ensure_ascii=False) + "\n")
-
-    def _row(self, question: Question, answer: Answer, text: str) -> dict[str, Any]:
-        """A line of `predictions.jsonl`: the answer with its place in the context."""
-        entry = next((each for each in answer.nbest if each.text == text and each.span), None)
-        start = end = None
-        if entry and entry.span:
-            start, end = self.finder.characters(question, self._context(question), entry.span)
-        return {
-            "id": question.identifier,
-            "question": question.text,
-            "text": text,
-            "start": start,
-            "end": end,
-            "span": None if start is None else question.paragraph.text[start:end],
-            "score": entry.score if entry else None,
-            "null_odds": answer.null_odds if self.options.version_2 else None,
-        }
 
 
 def _write_json(path: Path, content: object) -> None:

@@ -14,6 +14,7 @@ from bert_tf.tasks.ner_data import (
     begin_entities,
     entities_of,
     learn_tags,
+    plain_words,
     read_columns,
     read_plain,
 )
@@ -229,8 +230,24 @@ def test_plain_text_keeps_its_offsets(tmp_path):
         sentence.text[start : start + len(word)] == word
         for word, start in zip(sentence.words, sentence.starts, strict=True)
     )
-    assert sentence.words == ("Wait", "-", "-", "北京", ",", "ok", "?")
+    assert sentence.words == ("Wait", "--", "北京", ",", "ok", "?")
     assert second[0].words == ("Next",)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("The U.N. (U.S.), e.g. J. Smith.", "The|U.N.|(|U.S.|)|,|e.g.|J.|Smith|."),
+        ("in 1995. 5. 3.5. Inc.", "in|1995|.|5|.|3.5|.|Inc|."),
+        ("\"Germany's\" players' O'Neil's’ 's it’S,", "\"|Germany|'s|\"|players|'|O'Neil|'s|’|"
+         "'|s|it|’S|,"),
+        ("... (( ?) -- a. A.. www.x.org.", ".|.|.|(|(|?|)|--|a.|A.|.|www.x.org|."),
+        ("„Köln“,\u3000「東京」。 x\x1cy", "„|Köln|“|,|「|東京|」|。|x|y"),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_words_of_plain_text(text, words):
+    assert "|".join(text[start:end] for start, end in plain_words(text)) == words
 
 
 MISTAKES = {
