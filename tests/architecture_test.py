@@ -86,6 +86,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "bert_tf.tasks",
         "bert_tf.training.runtime",
         "bert_tf.training.checkpoints",
+        "bert_tf.reporting",  # the served page has the reports' colours
     ),
 }
 COMMAND_MAY_IMPORT = ("bert_tf.flags", "bert_tf.task_flags", *MAY_IMPORT["bert_tf.flags"])
