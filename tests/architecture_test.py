@@ -97,6 +97,7 @@ WITHOUT_TENSORFLOW = (
     "bert_tf.config",
     "bert_tf.tokenization",
     "bert_tf.inputs.records",
+    "saved_models.litert_runner",
 )
 
 
