@@ -27,7 +27,18 @@ from pathlib import Path
 
 import numpy as np
 
-WORDS = "the keeper climbed stairs of lighthouse and lit lamp every evening before sea".split()
+WORDS = [
+    "the",
+    "keeper",
+    "climbed",
+    "stairs",
+    "of",
+    "lighthouse",
+    "lit",
+    "lamp",
+    "every",
+    "evening",
+]
 BATCHED, ALONE = "batching", "batch 1"
 _SECONDS_TO_START = 300
 
@@ -82,7 +93,7 @@ def started(model: Path, batch_size: int) -> Iterator[int]:
         until = time.monotonic() + _SECONDS_TO_START
         while True:
             try:
-                _ask(http.client.HTTPConnection("127.0.0.1", port), "/readyz")
+                _get(port, "/readyz")
                 break
             except ConnectionError:
                 if time.monotonic() > until:
@@ -103,8 +114,13 @@ def _ask(connection: http.client.HTTPConnection, path: str, body: bytes | None =
     return answer
 
 
+def _get(port: int, path: str) -> bytes:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
+        return _ask(connection, path)
+
+
 def _inputs_of(port: int) -> list[str]:
-    found = json.loads(_ask(http.client.HTTPConnection("127.0.0.1", port), "/v1/models"))
+    found = json.loads(_get(port, "/v1/models"))
     return found["models"][0]["inputs"]["serving_default"]
 
 
