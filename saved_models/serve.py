@@ -35,6 +35,7 @@ from saved_models.serving.model_config import read_model_config
 from saved_models.serving.models import load_models, parse_models
 
 _GRACE_SECONDS = 60  # for running requests, after SIGTERM
+_MOST_CONNECTIONS = 1000  # beyond them, answers are 503
 
 
 def define_flags() -> None:
@@ -101,6 +102,7 @@ def main() -> None:
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=_GRACE_SECONDS,
+            limit_concurrency=_MOST_CONNECTIONS,
         )
         uvicorn.Server(config).run(sockets=[sock])
 

@@ -22,7 +22,7 @@ const percent = (share) => `${(100 * share).toFixed(1)} %`;
 // Numbers that JSON cannot hold come as null.
 const fixed = (value, digits) => (value === null ? "not finite" : value.toFixed(digits));
 
-function bars(rows) {
+function bars(rows, shown = percent) {
   const box = element("div", { class: "bars" });
   rows.slice(0, MOST_BARS).forEach(([name, share], place) => {
     const track = element("span", { class: "track" }, element("i"));
@@ -30,7 +30,7 @@ function bars(rows) {
     box.append(
       element("span", { class: place ? "" : "first", dir: "auto" }, name),
       track,
-      element("span", { class: "value" }, percent(share)),
+      element("span", { class: "value" }, shown(share)),
     );
   });
   const rest = rows.length - MOST_BARS;
@@ -109,12 +109,12 @@ const KINDS = {
       const [one, other] = answers.map((answer) => answer.embedding ?? answer);
       const dot = (a, b) => a.reduce((sum, value, place) => sum + value * b[place], 0);
       const cosine = dot(one, other) / Math.sqrt(dot(one, one) * dot(other, other));
-      return [big(cosine.toFixed(4)), ...bars([["cosine", cosine]]), note(`of two vectors of ${one.length} numbers`)];
+      return [big(cosine.toFixed(4)), ...bars([["cosine", cosine]], (value) => value.toFixed(2)), note(`of two vectors of ${one.length} numbers`)];
     },
   },
   squad: {
     says: "an answer in a text",
-    fields: ["question", "context"],
+    order: ["question", "context"],
     lines: { context: 9 },
     examples: {
       question: "Where did the keeper go every evening?",
@@ -158,6 +158,7 @@ const KINDS = {
   },
   multiple_choice: {
     says: "the likeliest of some choices",
+    order: ["context", "start", "choices"],
     names: { choices: "choices, one a line", start: "beginning of every choice" },
     lines: { choices: 4 },
     examples: {
@@ -188,7 +189,8 @@ let asked = 0; // questions so far: late answers to earlier ones are dropped
 function choose(model, given) {
   const kind = KINDS[model.card.type] ?? OTHER;
   const inputs = model.inputs.serving_default ?? [];
-  const fields = kind.fields ?? inputs.toSorted();
+  const order = kind.order ?? inputs.toSorted();
+  const fields = kind.fields ?? order.filter((name) => inputs.includes(name));
   current = { model, kind, fields };
   document.title = `${model.name}: try a model`;
   byId("asked-title").textContent = model.name;
@@ -207,6 +209,10 @@ function facts({ versions, labels, card }) {
   if (Object.keys(labels).length) {
     known.labels = Object.entries(labels).map(([label, version]) => `${label}: ${version}`).join(", ");
   }
+  // What a card may say besides; anything else in it is not for this page.
+  if (Number.isFinite(card.parameters)) known.weights = `${(card.parameters / 1e6).toFixed(1)} million`;
+  if (Number.isFinite(card.max_seq_length)) known["most tokens"] = String(card.max_seq_length);
+  if (typeof card.license === "string") known.licence = card.license;
   if (Array.isArray(card.labels)) known.classes = card.labels.slice(0, 12).join(", ") + (card.labels.length > 12 ? ", ..." : "");
   return Object.entries(known).flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]);
 }
