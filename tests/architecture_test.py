@@ -92,6 +92,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "bert_tf.tasks",
         "bert_tf.training.runtime",
         "bert_tf.training.checkpoints",
+        "bert_tf.reporting",  # the served page has the reports' colours
     ),
 }
 COMMAND_MAY_IMPORT = ("bert_tf.flags", "bert_tf.task_flags", *MAY_IMPORT["bert_tf.flags"])
@@ -102,6 +103,7 @@ WITHOUT_TENSORFLOW = (
     "bert_tf.config",
     "bert_tf.tokenization",
     "bert_tf.inputs.records",
+    "saved_models.litert_runner",
 )
 
 

@@ -1,0 +1,1 @@
+"""A small server for SavedModels, with the REST protocol of TensorFlow Serving."""

@@ -1,0 +1,131 @@
+"""The command: starts, answers, and ends well; what is served loads without it, too."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bert_tf.inputs.features import pad
+from bert_tf.tokenization import FullTokenizer
+from saved_models.serving import models
+from tests.support import servable, small
+from tests.support.http_server import Client
+
+SECONDS = 120
+TEXT = "The lamp of the lighthouse"
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory):
+    return servable.save_tokens(tmp_path_factory.mktemp("models") / "tokens")
+
+
+@contextmanager
+def started(*arguments):
+    """The command in a process, once it is ready."""
+    command = [sys.executable, "-m", "saved_models.serve", *arguments, "--port=0"]
+    process = subprocess.Popen(command, cwd=small.ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        client = Client(int(re.search(r":(\d+)/$", process.stdout.readline())[1]))
+        until = time.monotonic() + SECONDS
+        while time.monotonic() < until:
+            try:
+                assert client.ask("/readyz").status == 200
+                break
+            except ConnectionError:
+                time.sleep(0.05)
+        yield process, client
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def expected_ids():
+    tokenizer = FullTokenizer(small.VOCAB)
+    ids = [tokenizer.vocab["[CLS]"], *tokenizer.encode(TEXT), tokenizer.vocab["[SEP]"]]
+    return pad(ids, servable.LENGTH)
+
+
+def test_answers_and_ends_when_all_are_answered(tokens, tmp_path):
+    slow = servable.save_slow(tmp_path / "slow")
+    config = tmp_path / "models.config"
+    config.write_text(
+        f'model_config_list {{ config {{ name: "slow" base_path: "{slow}" '
+        'model_platform: "tensorflow" version_labels { key: "stable" value: 1 } } }'
+    )
+    answers = []
+    with started(f"--model=tokens={tokens}", f"--model_config_file={config}") as (process, client):
+        found = client.ask("/v1/models/tokens:predict", {"instances": [TEXT]})
+        assert found.json == {"predictions": [expected_ids()]}
+        # Busy when the signal comes: one request is computed, another waits behind it.
+        address = "/v1/models/slow/labels/stable:predict"
+        threads = [
+            threading.Thread(
+                target=lambda: answers.append(client.ask(address, {"instances": ["2"]}))
+            )
+            for _ in range(2)
+        ]
+        for thread in threads:
+            thread.start()
+            time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(SECONDS) in (-signal.SIGTERM, 0)
+        for thread in threads:
+            thread.join(SECONDS)
+        with pytest.raises(ConnectionError):
+            client.ask("/healthz")
+    assert [answer.status for answer in answers] == [200, 200]
+
+
+def test_refuses_in_one_line():
+    done = subprocess.run(
+        [sys.executable, "-m", "saved_models.serve", "--port=0"],
+        cwd=small.ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == "error: At least one model must be named: --model NAME=FOLDER.\n"
+
+
+def test_says_what_is_not_installed():
+    script = "import sys; sys.modules['uvicorn'] = None; import saved_models.serve"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=small.ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith(
+        "ModuleNotFoundError: saved_models.serve needs starlette, uvicorn and prometheus-client, "
+        "but uvicorn is not installed. Install them: "
+    )
+
+
+# The command line tool of TensorFlow, which knows no ops of other packages by itself.
+CLI = "import tensorflow_text; from tensorflow.python.tools import saved_model_cli as c; c.main()"
+
+
+def test_saved_model_cli_runs_the_signature(tokens, tmp_path):
+    arguments = ["run", f"--dir={tokens}", "--tag_set=serve", "--signature_def=serving_default"]
+    inputs = f"--input_exprs=text_a=[{json.dumps(TEXT)}]"
+    done = subprocess.run(
+        [sys.executable, "-c", CLI, *arguments, inputs, f"--outdir={tmp_path}"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert np.load(tmp_path / "ids.npy").tolist() == [expected_ids()]
+
+
+def test_saved_model_and_server_answer_alike(tokens):
+    texts = np.array([TEXT.encode(), b""], object)
+    alone = tf.saved_model.load(str(tokens)).signatures["serving_default"](tf.constant(texts))
+    in_server = models.load_version(tokens, 1).run("serving_default", {"text_a": texts})
+    assert in_server["ids"].tolist() == alone["ids"].numpy().tolist()
+    assert in_server["ids"][0].tolist() == expected_ids()
