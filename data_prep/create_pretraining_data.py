@@ -37,6 +37,7 @@ from bert_tf.inputs.records import (
     write_together,
 )
 from bert_tf.tokenization import FullTokenizer, MissingTokenError
+from data_prep import flag_groups
 from data_prep.block_tokens import TokenBlock
 from data_prep.documents import Corpus, TextReader, build_corpus, tokenize_blocks, total_size
 from data_prep.examples import Drawn, ExampleWriter, draw_examples
@@ -76,7 +77,7 @@ class Run:
 
 
 def define_flags() -> None:
-    """The flags of the 2018 script: same names, defaults and meaning."""
+    """The flags of the 2018 script (same names, defaults and meaning), and more behind them."""
     defaults = GenerationOptions()
     flags.DEFINE_string("input_file", None, "Text files: names or globs, comma-separated; .gz too.")
     flags.DEFINE_string("output_file", None, "TFRecord files to write, comma-separated.")
@@ -113,6 +114,8 @@ def define_flags() -> None:
         "Folder on a local disk for what is known of the text meanwhile, about as much as the "
         "records; default: that of the first output.",
     )
+    flag_groups.define_choices()
+    flags.adopt_module_key_flags(flag_groups)  # so that --help shows them
     flags.mark_flags_as_required(["input_file", "output_file", "vocab_file"])
 
 

@@ -19,8 +19,10 @@ import numpy.typing as npt
 from bert_tf.compiled import compiled
 from bert_tf.inputs.frames import FrameEncoder
 from bert_tf.inputs.records import pretraining_schema
+from data_prep import full_sentences
 from data_prep.ahead import in_order
 from data_prep.documents import Corpus, Progress
+from data_prep.full_sentences import draw_runs, lay_out_run
 from data_prep.masking import (
     KEEP_TOKEN,
     POSITION_SHIFT,
@@ -41,6 +43,7 @@ from data_prep.pairs import (
     draw_pair,
     draw_target,
 )
+from data_prep.sentence_order import draw_ordered
 from data_prep.store import Scratch
 
 Longs = npt.NDArray[np.int64]
@@ -88,30 +91,20 @@ def draw_examples(
       progress: called with the number of documents done since the last call.
     """
     twister, rules = twister_of(rng), mask_rules(options, vocabulary)
-    order = np.arange(corpus.documents)
-    shuffle(twister, order)
+    draw = _draw_runs if options.next_sentence == "none" else _draw_pairs
     pairs = scratch.array(np.int64, PAIR_COLUMNS)
     ends, predictions = scratch.array(np.int64), scratch.array(np.int64)
     ends.append(np.zeros(1, np.int64))
-    block = _Block.with_room_for(1, options.max_predictions_per_seq)
     examples = drawn = 0
-    for _ in range(options.dupe_factor):
-        place = 0
-        while place < corpus.documents:
-            done, found = block.draw(twister, rules, corpus, options, order, place)
-            if done == place:  # a document of more sentences than the block has rows
-                document = order[place]
-                sentences = corpus.document_starts[document + 1] - corpus.document_starts[document]
-                block = _Block.with_room_for(int(sentences), options.max_predictions_per_seq)
-                continue
+    for block, found, documents in draw(twister, rules, corpus, options):
+        if found:
             pairs.append(block.pairs[:found])
             ends.append(block.ends[:found] + drawn)
             count = int(block.ends[found - 1])
             predictions.append(block.predictions[:count])
             examples, drawn = examples + found, drawn + count
-            progress(done - place)
-            place = done
-            scratch.release()
+        progress(documents)
+        scratch.release()
     if examples >= _MOST_EXAMPLES:
         raise DataError(
             f"One run makes fewer than {_MOST_EXAMPLES} examples, but the text gives {examples}. "
@@ -140,31 +133,50 @@ class _Block:
             np.empty(rows * max_predictions, np.int64),
         )
 
-    def draw(
-        self,
-        twister: Twister,
-        rules: MaskRules,
-        corpus: Corpus,
-        options: GenerationOptions,
-        order: Longs,
-        place: int,
-    ) -> tuple[int, int]:
-        """One pass over the documents from `place` on that have room; (next place, examples)."""
-        done, found = _draw_documents(
-            twister,
-            rules,
-            corpus.tokens,
-            corpus.sentence_starts,
-            corpus.document_starts,
-            order,
-            place,
-            options.max_seq_length - SPECIALS,
-            options.short_seq_prob,
-            self.pairs,
-            self.ends,
-            self.predictions,
-        )
-        return int(done), int(found)
+
+# A block with examples, how many they are, and how many documents were done for it.
+_Blocks = Iterator[tuple[_Block, int, int]]
+
+
+def _draw_pairs(
+    twister: Twister, rules: MaskRules, corpus: Corpus, options: GenerationOptions
+) -> _Blocks:
+    """All passes over shuffled documents; a block is written anew by the next."""
+    order = np.arange(corpus.documents)
+    shuffle(twister, order)
+    block = _Block.with_room_for(1, options.max_predictions_per_seq)
+    for _ in range(options.dupe_factor):
+        place = 0
+        while place < corpus.documents:
+            done, found = _draw_documents(
+                twister, rules, corpus.tokens, corpus.sentence_starts, corpus.document_starts,
+                order, place, options.max_seq_length - SPECIALS, options.short_seq_prob,
+                options.next_sentence == "order", block.pairs, block.ends, block.predictions,
+            )  # fmt: skip
+            if done == place:  # a document of more sentences than the block has rows
+                document = order[place]
+                sentences = corpus.document_starts[document + 1] - corpus.document_starts[document]
+                block = _Block.with_room_for(int(sentences), options.max_predictions_per_seq)
+                continue
+            yield block, int(found), int(done) - place
+            place = int(done)
+
+
+def _draw_runs(
+    twister: Twister, rules: MaskRules, corpus: Corpus, options: GenerationOptions
+) -> _Blocks:
+    """All passes over full sentences; a block is written anew by the next."""
+    block = _Block.with_room_for(1, options.max_predictions_per_seq)
+    for _ in range(options.dupe_factor):
+        cursor, document = np.zeros(3, np.int64), 0
+        while found := draw_runs(
+            twister, rules, corpus.tokens, corpus.sentence_starts, corpus.document_starts, cursor,
+            options.max_seq_length - full_sentences.SPECIALS, block.pairs, block.ends,
+            block.predictions,
+        ):  # fmt: skip
+            before, document = document, int(cursor[full_sentences.DOCUMENT])
+            yield block, int(found), document - before
+        yield block, 0, corpus.documents - document
 
 
 @compiled
@@ -178,6 +190,7 @@ def _draw_documents(
     place: int,
     max_tokens: int,
     short_seq_prob: float,
+    ordered: bool,
     pairs: Longs,
     ends: Longs,
     predictions: Longs,
@@ -190,10 +203,17 @@ def _draw_documents(
             break
         target = draw_target(twister, max_tokens, short_seq_prob)
         while chunk < end:
-            chunk = draw_pair(
-                twister, sentence_starts, document_starts, order, place, chunk, target,
-                max_tokens, pairs[examples],
-            )  # fmt: skip
+            if ordered:
+                chunk = draw_ordered(
+                    twister, sentence_starts, chunk, end, target, max_tokens, pairs[examples]
+                )
+                if pairs[examples, START_A] == pairs[examples, END_A]:
+                    continue
+            else:
+                chunk = draw_pair(
+                    twister, sentence_starts, document_starts, order, place, chunk, target,
+                    max_tokens, pairs[examples],
+                )  # fmt: skip
             count += draw_predictions(twister, rules, tokens, pairs[examples], predictions[count:])
             ends[examples] = count
             examples += 1
@@ -221,6 +241,8 @@ class ExampleWriter:
             drawn.prediction_ends,
             drawn.predictions,
             self._corpus.tokens,
+            self._corpus.sentence_starts,
+            self._corpus.document_starts,
             vocabulary.cls,
             vocabulary.sep,
             self._sizes,
@@ -262,6 +284,8 @@ def _fill_rows(
     ends: Longs,
     predictions: Longs,
     tokens: npt.NDArray[np.integer],
+    sentence_starts: Longs,
+    document_starts: Longs,
     cls_id: int,
     sep_id: int,
     sizes: tuple[int, int],
@@ -271,6 +295,8 @@ def _fill_rows(
 
     index        0     1 .. A   A+1   A+2 .. A+B+1  A+B+2
     input_ids   [CLS]  a ...   [SEP]  b ...         [SEP]   0 ...    (`features.pack`)
+
+    A pair whose b is empty is a run of `full_sentences`.
     """
     length, most = sizes
     for row in range(len(rows)):
@@ -279,13 +305,17 @@ def _fill_rows(
         ids, mask, segments, positions, labels, weights, is_random = _split(
             values[row], length, most
         )
-        separator = pair[END_A] - pair[START_A] + 1
-        end = separator + pair[END_B] - pair[START_B] + 2
-        ids[0], ids[separator], ids[end - 1] = cls_id, sep_id, sep_id
-        ids[1:separator] = tokens[pair[START_A] : pair[END_A]]
-        ids[separator + 1 : end - 1] = tokens[pair[START_B] : pair[END_B]]
+        ids[0] = cls_id
+        if pair[START_B] == pair[END_B]:
+            end = lay_out_run(tokens, sentence_starts, document_starts, pair, sep_id, ids)
+        else:
+            separator = pair[END_A] - pair[START_A] + 1
+            end = separator + pair[END_B] - pair[START_B] + 2
+            ids[separator], ids[end - 1] = sep_id, sep_id
+            ids[1:separator] = tokens[pair[START_A] : pair[END_A]]
+            ids[separator + 1 : end - 1] = tokens[pair[START_B] : pair[END_B]]
+            segments[separator + 1 : end] = 1
         mask[:end] = 1
-        segments[separator + 1 : end] = 1
         chosen = np.sort(predictions[ends[example] : ends[example + 1]])
         for i in range(len(chosen)):
             position = chosen[i] >> POSITION_SHIFT
