@@ -1,6 +1,7 @@
 """Text to TFRecords of masked LM and next sentence examples, as the 2018 script makes them.
 
-Input: plain text (or gzip), one sentence a line, a blank line between documents.
+Input: one sentence a line, a blank line between documents; running text with
+--sentence_splitter; JSON lines and Parquet, a document a row.
 
     python data_prep/create_pretraining_data.py \\
         --input_file='text/*.txt' --output_file=records.tfrecord --vocab_file=vocab.txt \\
@@ -32,16 +33,18 @@ from tqdm import tqdm
 from bert_tf.inputs.records import (
     Manifest,
     RecordError,
-    match_files,
     pretraining_schema,
     write_together,
 )
 from bert_tf.tokenization import FullTokenizer, MissingTokenError
 from data_prep import flag_groups
 from data_prep.block_tokens import TokenBlock
-from data_prep.documents import Corpus, TextReader, build_corpus, tokenize_blocks, total_size
+from data_prep.documents import Corpus, build_corpus, tokenize_blocks, total_size
 from data_prep.examples import Drawn, ExampleWriter, draw_examples
-from data_prep.options import DataError, GenerationOptions, VocabularyIds
+from data_prep.mixing import Mixture, TextInput
+from data_prep.noise import truncate_lines
+from data_prep.options import NOT_UTF8, DataError, GenerationOptions, VocabularyIds
+from data_prep.readers import AS_IT_IS, Reading
 from data_prep.store import Scratch
 
 
@@ -56,12 +59,17 @@ class Run:
     options: GenerationOptions
     workers: int = 1
     scratch_dir: str | None = None
+    reading: Reading = AS_IT_IS
+    mixture: Mixture | None = None
+    truncate_share: float = 0.0
 
     def __post_init__(self) -> None:
         if self.workers < 1:
             raise DataError(
                 f"--num_workers must be at least 1, or 0 for all cores; got {self.workers}."
             )
+        if not 0.0 <= self.truncate_share <= 1.0:
+            raise DataError(f"--truncate_share must be from 0 to 1; got {self.truncate_share}.")
         outputs = [os.path.realpath(name) for name in self.output_files]
         twice = sorted({name for name in outputs if outputs.count(name) > 1})
         if twice:
@@ -79,7 +87,7 @@ class Run:
 def define_flags() -> None:
     """The flags of the 2018 script (same names, defaults and meaning), and more behind them."""
     defaults = GenerationOptions()
-    flags.DEFINE_string("input_file", None, "Text files: names or globs, comma-separated; .gz too.")
+    flag_groups.define_reading()
     flags.DEFINE_string("output_file", None, "TFRecord files to write, comma-separated.")
     flags.DEFINE_string("vocab_file", None, "The vocabulary, one token a line.")
     flags.DEFINE_bool("do_lower_case", True, "Lower-case the text (uncased vocabularies).")
@@ -114,6 +122,12 @@ def define_flags() -> None:
         "Folder on a local disk for what is known of the text meanwhile, about as much as the "
         "records; default: that of the first output.",
     )
+    flags.DEFINE_float(
+        "truncate_share",
+        0.0,
+        "Share of the lines that lose a random part of their end, as noise; the original's README "
+        "advises 0.02.",
+    )
     flag_groups.define_choices()
     flags.adopt_module_key_flags(flag_groups)  # so that --help shows them
     flags.mark_flags_as_required(["input_file", "output_file", "vocab_file"])
@@ -126,14 +140,18 @@ def run_from_flags(values: flags.FlagValues) -> Run:
     outputs = values.output_file.split(",")
     if "" in outputs:
         raise DataError(f"--output_file holds an empty name: {values.output_file!r}.")
+    files, mixture = flag_groups.files_from(values, options.random_seed)
     return Run(
-        input_files=tuple(match_files(values.input_file)),
+        input_files=tuple(files),
         output_files=tuple(outputs),
         vocab_file=values.vocab_file,
         do_lower_case=values.do_lower_case,
         options=options,
         scratch_dir=values.scratch_dir,
         workers=values.num_workers or len(os.sched_getaffinity(0)),
+        reading=flag_groups.reading_from(values),
+        mixture=mixture,
+        truncate_share=values.truncate_share,
     )
 
 
@@ -180,15 +198,16 @@ def _read(run: Run, tokenizer: FullTokenizer, scratch: Scratch) -> Corpus:
             yield block
 
     with tqdm(total=size, desc="reading", unit="B", unit_scale=True, mininterval=0.5) as bar:
-        blocks = TextReader(bar.update).blocks(run.input_files)
-        tokenized = tokenize_blocks(blocks, tokenizer, run.workers)
-        corpus = build_corpus(counted(tokenized), max(tokenizer.inv_vocab) + 1, scratch)
+        text = TextInput(run.input_files, run.reading, run.mixture, bar.update)
+        tokenized = counted(tokenize_blocks(text.blocks(), tokenizer, run.workers))
+        if run.truncate_share:
+            rng = random.Random(f"truncate {run.options.random_seed}")
+            tokenized = truncate_lines(tokenized, run.truncate_share, rng)
+        corpus = build_corpus(tokenized, max(tokenizer.inv_vocab) + 1, scratch)
+    sys.stderr.write(text.report())
+    dropped += text.dropped_bytes
     if dropped:
-        logging.warning(
-            "%d bytes of the input are not UTF-8 and were left out. If they are many, convert the "
-            "text first, e.g. with iconv -f LATIN1 -t UTF-8.",
-            dropped,
-        )
+        logging.warning(NOT_UTF8, dropped)
     if corpus.documents == 1:
         logging.warning(
             "The input is one document: its random next sentences come from itself, as in the "
@@ -220,6 +239,9 @@ def _manifest(run: Run, tokenizer: FullTokenizer) -> Manifest:
             "vocab_file": run.vocab_file,
             "do_lower_case": run.do_lower_case,
             **dataclasses.asdict(options),
+            **dataclasses.asdict(run.reading),
+            "mixture": run.mixture and dataclasses.asdict(run.mixture),
+            "truncate_share": run.truncate_share,
         },
     )
 

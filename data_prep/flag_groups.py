@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from absl import flags
 
+from data_prep.mixing import Mixture, corpora_of
 from data_prep.options import NEXT_SENTENCE, GenerationOptions
+from data_prep.readers import DOCUMENT_ENDS, INPUT_FORMATS, Reading
 
 
 def define_choices() -> None:
@@ -31,3 +33,52 @@ def define_choices() -> None:
         "random: the next sentence or one from elsewhere, as the original; order: two runs of "
         "sentences, half of them swapped (ALBERT); none: full sentences in one part (RoBERTa).",
     )
+
+
+def define_reading() -> None:
+    """What the input files hold, and how often they are read."""
+    defaults = Reading()
+    flags.DEFINE_string(
+        "input_file",
+        None,
+        "Names or globs, comma-separated: text, JSON lines, WikiExtractor's JSON, Parquet; text "
+        "and JSON also packed with gzip or zstd.",
+    )
+    flags.DEFINE_enum(
+        "input_format", defaults.input_format, INPUT_FORMATS, "auto: by name and content."
+    )
+    flags.DEFINE_string(
+        "text_field", defaults.text_field, "Name of the text in JSON lines and Parquet."
+    )
+    flags.DEFINE_string(
+        "sentence_splitter",
+        defaults.sentence_splitter,
+        "Language of running text, such as en: lines are split into sentences.",
+    )
+    flags.DEFINE_enum(
+        "document_end",
+        defaults.document_end,
+        DOCUMENT_ENDS,
+        "What ends a document of a text file; a row of JSON lines or Parquet is one anyway.",
+    )
+    flags.DEFINE_list(
+        "weights", [], "How often to read what each pattern of --input_file names, e.g. 1,0.5,3."
+    )
+    flags.DEFINE_float(
+        "sampling_exponent",
+        None,
+        "Makes small patterns of --input_file weigh more: share p of the text becomes p ** this "
+        "(0.7 in the multilingual models).",
+    )
+
+
+def reading_from(values: flags.FlagValues) -> Reading:
+    """Options of `define_reading`, apart from the files; DataError where they are wrong."""
+    return Reading(
+        values.input_format, values.text_field, values.sentence_splitter, values.document_end
+    )
+
+
+def files_from(values: flags.FlagValues, seed: int) -> tuple[list[str], Mixture | None]:
+    """The files of `define_reading` and their mixture (errors as `mixing.corpora_of`)."""
+    return corpora_of(values.input_file, values.weights, values.sampling_exponent, seed)

@@ -17,6 +17,11 @@ NEXT_SENTENCE = get_args(NextSentence)
 # [CLS] a [SEP] b [SEP] with one token each in a and b; a shortened pair has two at least.
 MIN_SEQ_LENGTH = 5
 
+NOT_UTF8 = (
+    "%d bytes of the input are not UTF-8 and were left out. If they are many, convert the text "
+    "first, e.g. with iconv -f LATIN1 -t UTF-8."
+)
+
 
 class DataError(ValueError):
     """Input or options that no records can be made from; the message says what to change."""
