@@ -16,8 +16,10 @@ takes it back when it needs it.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
+import itertools
 import os
 import random
 import sys
@@ -33,6 +35,7 @@ from tqdm import tqdm
 from bert_tf.inputs.records import (
     Manifest,
     RecordError,
+    RecordWriter,
     pretraining_schema,
     write_together,
 )
@@ -62,6 +65,14 @@ class Run:
     reading: Reading = AS_IT_IS
     mixture: Mixture | None = None
     truncate_share: float = 0.0
+    second_files: tuple[str, ...] = ()
+    second_options: GenerationOptions | None = None
+
+    @property
+    def phases(self) -> list[tuple[tuple[str, ...], GenerationOptions]]:
+        """Output files, and what they hold; two such pairs where sequences get longer."""
+        first = (self.output_files, self.options)
+        return [first, (self.second_files, self.second_options)] if self.second_options else [first]
 
     def __post_init__(self) -> None:
         if self.workers < 1:
@@ -70,11 +81,11 @@ class Run:
             )
         if not 0.0 <= self.truncate_share <= 1.0:
             raise DataError(f"--truncate_share must be from 0 to 1; got {self.truncate_share}.")
-        outputs = [os.path.realpath(name) for name in self.output_files]
+        outputs = [os.path.realpath(name) for files, _ in self.phases for name in files]
         twice = sorted({name for name in outputs if outputs.count(name) > 1})
         if twice:
             raise DataError(
-                f"--output_file names {', '.join(twice)} more than once. Give each its own name."
+                f"The outputs name {', '.join(twice)} more than once. Give each its own name."
             )
         inputs = {os.path.realpath(name) for name in (*self.input_files, self.vocab_file)}
         both = sorted(inputs.intersection(outputs))
@@ -129,6 +140,7 @@ def define_flags() -> None:
         "advises 0.02.",
     )
     flag_groups.define_choices()
+    flag_groups.define_second_phase()
     flags.adopt_module_key_flags(flag_groups)  # so that --help shows them
     flags.mark_flags_as_required(["input_file", "output_file", "vocab_file"])
 
@@ -137,13 +149,17 @@ def run_from_flags(values: flags.FlagValues) -> Run:
     """Checks the flags and finds the input files; DataError or RecordError where they fail."""
     names = [field.name for field in dataclasses.fields(GenerationOptions)]
     options = GenerationOptions(**{name: values[name].value for name in names})
-    outputs = values.output_file.split(",")
-    if "" in outputs:
-        raise DataError(f"--output_file holds an empty name: {values.output_file!r}.")
+    second = None
+    if values.second_output_file:
+        second = dataclasses.replace(
+            options,
+            max_seq_length=values.second_max_seq_length,
+            max_predictions_per_seq=values.second_max_predictions_per_seq,
+        )
     files, mixture = flag_groups.files_from(values, options.random_seed)
     return Run(
         input_files=tuple(files),
-        output_files=tuple(outputs),
+        output_files=_names(values["output_file"]),
         vocab_file=values.vocab_file,
         do_lower_case=values.do_lower_case,
         options=options,
@@ -152,7 +168,16 @@ def run_from_flags(values: flags.FlagValues) -> Run:
         reading=flag_groups.reading_from(values),
         mixture=mixture,
         truncate_share=values.truncate_share,
+        second_files=_names(values["second_output_file"]) if second else (),
+        second_options=second,
     )
+
+
+def _names(flag: flags.Flag) -> tuple[str, ...]:
+    names = tuple(flag.value.split(","))
+    if "" in names:
+        raise DataError(f"--{flag.name} holds an empty name: {flag.value!r}.")
+    return names
 
 
 def create_records(run: Run) -> dict[str, int]:
@@ -161,24 +186,34 @@ def create_records(run: Run) -> dict[str, int]:
     Raises:
       DataError, RecordError, OSError: nothing has appeared under the output names.
     """
-    for name in run.output_files:
+    for name in itertools.chain(*(files for files, _ in run.phases)):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
     tokenizer = _tokenizer(run)
     vocabulary = VocabularyIds.from_vocab(tokenizer.vocab)
-    # Opened before hours of work: an output that cannot be written, or that another run writes,
-    # should be said at once.
-    manifest = _manifest(run, tokenizer)
     scratch_folder = run.scratch_dir or Path(run.output_files[0]).parent
-    with write_together(run.output_files, manifest) as writers, Scratch(scratch_folder) as scratch:
+    with contextlib.ExitStack() as outputs, Scratch(scratch_folder) as scratch:
+        # Opened before hours of work: an output that cannot be written, or that another run
+        # writes, should be said at once.
+        writers = [
+            outputs.enter_context(write_together(files, _manifest(run, files, options, tokenizer)))
+            for files, options in run.phases
+        ]
         corpus = _read(run, tokenizer, scratch)
-        drawn = _draw(run.options, corpus, vocabulary, scratch)
-        examples = ExampleWriter(drawn, corpus, vocabulary, run.options)
-        with tqdm(total=len(drawn.order), desc="writing", unit="rec", mininterval=0.5) as bar:
-            for batch in examples.batches(len(writers), run.workers, scratch):
-                for writer, (frames, records) in zip(writers, batch, strict=True):
-                    writer.write_frames(frames, records)
-                    bar.update(records)
-        return {str(writer.path): writer.records for writer in writers}
+        for (_, options), group in zip(run.phases, writers, strict=True):
+            drawn = _draw(options, corpus, vocabulary, scratch)
+            examples = ExampleWriter(drawn, corpus, vocabulary, options)
+            _write(examples, len(drawn.order), group, run.workers, scratch)
+        return {str(writer.path): writer.records for group in writers for writer in group}
+
+
+def _write(
+    examples: ExampleWriter, total: int, writers: list[RecordWriter], workers: int, scratch: Scratch
+) -> None:
+    with tqdm(total=total, desc="writing", unit="rec", mininterval=0.5) as bar:
+        for batch in examples.batches(len(writers), workers, scratch):
+            for writer, (frames, records) in zip(writers, batch, strict=True):
+                writer.write_frames(frames, records)
+                bar.update(records)
 
 
 def _tokenizer(run: Run) -> FullTokenizer:
@@ -225,8 +260,9 @@ def _draw(
         return draw_examples(corpus, vocabulary, options, rng, scratch, bar.update)
 
 
-def _manifest(run: Run, tokenizer: FullTokenizer) -> Manifest:
-    options = run.options
+def _manifest(
+    run: Run, files: Sequence[str], options: GenerationOptions, tokenizer: FullTokenizer
+) -> Manifest:
     return Manifest(
         schema=pretraining_schema(options.max_seq_length, options.max_predictions_per_seq),
         vocab_size=max(tokenizer.inv_vocab) + 1,  # lines: a token that stands twice takes two ids
@@ -235,7 +271,7 @@ def _manifest(run: Run, tokenizer: FullTokenizer) -> Manifest:
         seed=options.random_seed,
         flags={
             "input_file": ",".join(run.input_files),
-            "output_file": ",".join(run.output_files),
+            "output_file": ",".join(files),
             "vocab_file": run.vocab_file,
             "do_lower_case": run.do_lower_case,
             **dataclasses.asdict(options),

@@ -35,6 +35,20 @@ def define_choices() -> None:
     )
 
 
+def define_second_phase() -> None:
+    """Records of longer sequences from the same text, for the end of the training."""
+    flags.DEFINE_string(
+        "second_output_file",
+        None,
+        "TFRecord files of longer sequences, comma-separated: for --second_input_file of "
+        "run_pretraining.",
+    )
+    flags.DEFINE_integer("second_max_seq_length", 512, "Tokens of an example in them.")
+    flags.DEFINE_integer(
+        "second_max_predictions_per_seq", 77, "Masked tokens of an example in them at most."
+    )
+
+
 def define_reading() -> None:
     """What the input files hold, and how often they are read."""
     defaults = Reading()

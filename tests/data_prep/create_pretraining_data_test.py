@@ -429,3 +429,29 @@ def test_weights_over_patterns(tmp_path):
     assert done.returncode == 0, done.stderr
     assert f"input: {other}: each document 3 times on average" in done.stderr
     assert read_manifest(tmp_path / "a").flags["mixture"]["weights"] == [1.0, 3.0]
+
+
+def test_two_phases_are_two_runs(tmp_path):
+    first, second = tmp_path / "a", tmp_path / "b"
+    done = command(
+        *flags_for(
+            first, second_output_file=second, max_seq_length=32, second_max_seq_length=100,
+            second_max_predictions_per_seq=15,
+        )
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == [str(first), str(second)]
+    generate(tmp_path, [CORPUS], ["c"], dupe_factor=1, max_seq_length=32)
+    generate(
+        tmp_path, [CORPUS], ["d"], dupe_factor=1, max_seq_length=100, max_predictions_per_seq=15
+    )
+    for one, other in (("a", "c"), ("b", "d")):
+        assert (tmp_path / one).read_bytes() == (tmp_path / other).read_bytes()
+    assert read_manifest(second).flags["max_seq_length"] == 100
+    assert read_manifest(second).flags["output_file"] == str(second)
+
+
+def test_outputs_of_both_phases_must_differ(tmp_path):
+    done = command(*flags_for(tmp_path / "a", second_output_file=tmp_path / "a"))
+    assert "more than once. Give each its own name" in done.stderr
+    assert done.returncode == 1
