@@ -31,7 +31,7 @@ from bert_tf.tokenization import MAX_INPUT_CHARS_PER_WORD, BasicTokenizer
 from data_prep import flag_groups
 from data_prep.documents import total_size
 from data_prep.mixing import Mixture, TextInput
-from data_prep.options import NOT_UTF8, DataError
+from data_prep.options import NOT_UTF8, DataError, error_line
 from data_prep.readers import AS_IT_IS, Reading
 
 CONTINUATION = "##"
@@ -270,7 +270,7 @@ def _main(arguments: Sequence[str]) -> int:
         reading = flag_groups.reading_from(values)
         entries = build_vocab(files, values.output_file, options, reading, mixture)
     except (DataError, RecordError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(error_line(error))
         return 1
     sys.stdout.write(f"{values.output_file}: {entries} entries\n")
     return 0

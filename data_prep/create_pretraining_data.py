@@ -46,7 +46,13 @@ from data_prep.documents import Corpus, build_corpus, tokenize_blocks, total_siz
 from data_prep.examples import Drawn, ExampleWriter, draw_examples
 from data_prep.mixing import Mixture, TextInput
 from data_prep.noise import truncate_lines
-from data_prep.options import NOT_UTF8, DataError, GenerationOptions, VocabularyIds
+from data_prep.options import (
+    NOT_UTF8,
+    DataError,
+    GenerationOptions,
+    VocabularyIds,
+    error_line,
+)
 from data_prep.readers import AS_IT_IS, Reading
 from data_prep.store import Scratch
 
@@ -218,9 +224,17 @@ def _write(
 
 def _tokenizer(run: Run) -> FullTokenizer:
     try:
-        return FullTokenizer(run.vocab_file, run.do_lower_case)
+        tokenizer = FullTokenizer(run.vocab_file, run.do_lower_case)
     except (MissingTokenError, ValueError) as error:
         raise DataError(f"--vocab_file: {error}") from error
+    lines = max(tokenizer.inv_vocab) + 1
+    if len(tokenizer.vocab) < lines:
+        logging.warning(
+            "%d lines of %s repeat a token; the last one counts, as in the original.",
+            lines - len(tokenizer.vocab),
+            run.vocab_file,
+        )
+    return tokenizer
 
 
 def _read(run: Run, tokenizer: FullTokenizer, scratch: Scratch) -> Corpus:
@@ -291,7 +305,7 @@ def _main(arguments: Sequence[str]) -> int:
             )
         counts = create_records(run_from_flags(flags.FLAGS))
     except (DataError, RecordError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(error_line(error))
         return 1
     empty = [name for name, records in counts.items() if not records]
     if empty:

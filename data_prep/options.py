@@ -23,6 +23,12 @@ NOT_UTF8 = (
 )
 
 
+def error_line(error: Exception) -> str:
+    """What a command says of an error: one line, whatever the names of files hold."""
+    shown = [char if char.isprintable() else repr(char)[1:-1] for char in str(error)]
+    return f"error: {''.join(shown)}\n"
+
+
 class DataError(ValueError):
     """Input or options that no records can be made from; the message says what to change."""
 
