@@ -6,7 +6,7 @@
 The text is split into words by the rules of this project's tokenizer, the pieces are learned by
 the `tokenizers` package, and the file is written in the original's order: [PAD], [unused0] ...,
 [UNK], [CLS], [SEP], [MASK], single characters, then pieces as they were learned. The same input
-gives the same file. About 1 MB of text a second.
+gives the same file. Text is read as by create_pretraining_data.
 """
 
 from __future__ import annotations
@@ -21,15 +21,18 @@ from pathlib import Path
 if not __package__:  # started as a script: the packages lie beside this file's folder
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from absl import app, flags
+from absl import app, flags, logging
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from tqdm import tqdm
 
 from bert_tf.files import write_text
-from bert_tf.inputs.records import RecordError, match_files
+from bert_tf.inputs.records import RecordError
 from bert_tf.tokenization import MAX_INPUT_CHARS_PER_WORD, BasicTokenizer
-from data_prep.documents import TextReader, total_size
-from data_prep.options import DataError
+from data_prep import flag_groups
+from data_prep.documents import total_size
+from data_prep.mixing import Mixture, TextInput
+from data_prep.options import NOT_UTF8, DataError, error_line
+from data_prep.readers import AS_IT_IS, Reading
 
 CONTINUATION = "##"
 # With this many [unused] entries [UNK], [CLS], [SEP] and [MASK] get the original's ids 100-103.
@@ -39,6 +42,11 @@ DEFAULT_UNUSED = 99
 _SYMBOL_PLANES = (range(0xF0000, 0xFFFFE), range(0x100000, 0x10FFFE))
 _MAX_SYMBOLS = sum(map(len, _SYMBOL_PLANES))
 _WORDS_PER_LINE = 1000
+
+# Tabs and line ends become spaces.
+_TO_SPACES = bytes(32 if byte in b"\t\n" else byte for byte in range(256))
+_MOST_CHUNKS = 1 << 20
+_MOST_WORDS = 1 << 23
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,15 +114,46 @@ class _Symbols:
         return [*sorted(alone), *sorted(set(self._code_of) - alone)]
 
 
-def count_words(lines: Iterable[str], do_lower_case: bool) -> Counter[str]:
-    """How often each word of the text stands in it; words that get [UNK] by length left out."""
+def count_words(blocks: Iterable[bytes], do_lower_case: bool) -> tuple[Counter[str], int]:
+    """How often each word of the text stands in it, and how many bytes are not UTF-8.
+
+    Words that get [UNK] by their length, and bytes that are not UTF-8, are left out.
+
+    What stands between white space is counted as it is, and split into words once. Memory is
+    bounded: beyond 8 million different words the rarest ones are forgotten (those seen once, then
+    those seen twice, and so on), which no vocabulary has room for.
+
+    Args:
+      blocks: of whole lines, as `CorpusReader` hands them out.
+      do_lower_case: whether words are lower-cased.
+    """
     split = BasicTokenizer(do_lower_case).tokenize
     words: Counter[str] = Counter()
-    for line in lines:
-        words.update(split(line))
+    chunks: Counter[bytes] = Counter()
+    rare = dropped = 0
+
+    def split_chunks() -> None:
+        nonlocal dropped
+        for chunk, count in chunks.items():
+            text = chunk.decode("utf-8", "ignore")
+            dropped += count * (len(chunk) - len(text.encode()))
+            for word in split(text):
+                words[word] += count
+        chunks.clear()
+
+    for block in blocks:
+        # Other white space is the tokenizer's to find. It drops no more than carriage returns.
+        chunks.update(block.translate(_TO_SPACES, b"\r").split(b" "))
+        if len(chunks) > _MOST_CHUNKS:
+            split_chunks()
+        while len(words) > _MOST_WORDS:
+            rare += 1
+            for word in [word for word, count in words.items() if count <= rare]:
+                del words[word]
+    split_chunks()
     for word in [word for word in words if len(word) > MAX_INPUT_CHARS_PER_WORD]:
         del words[word]
-    return words
+    return words, dropped
 
 
 def learn_vocab(words: Counter[str], options: VocabOptions) -> list[str]:
@@ -176,12 +215,29 @@ def write_vocab(entries: Sequence[str], path: str) -> None:
     write_text(path, "".join(f"{entry}\n" for entry in entries))
 
 
-def build_vocab(input_files: Sequence[str], output_file: str, options: VocabOptions) -> int:
-    """Reads, learns and writes; the number of entries (errors as `learn_vocab`)."""
+def build_vocab(
+    input_files: Sequence[str],
+    output_file: str,
+    options: VocabOptions,
+    reading: Reading = AS_IT_IS,
+    mixture: Mixture | None = None,
+) -> int:
+    """Reads, learns and writes; the number of entries.
+
+    Raises:
+      DataError: as `learn_vocab` and `TextInput`; nothing has appeared under the output name.
+      OSError: a file cannot be read or written.
+    """
     if os.path.realpath(output_file) in map(os.path.realpath, input_files):
         raise DataError(f"{output_file} is input and output at once. Write to another name.")
+    if os.path.isdir(output_file):
+        raise DataError(f"{output_file} is a directory. Name a file in it.")
     with tqdm(total=total_size(input_files), desc="reading", unit="B", unit_scale=True) as bar:
-        words = count_words(TextReader(bar.update).lines(input_files), options.do_lower_case)
+        text = TextInput(input_files, reading, mixture, bar.update)
+        words, dropped = count_words(text.blocks(), options.do_lower_case)
+    sys.stderr.write(text.report())
+    if dropped := dropped + text.dropped_bytes:
+        logging.warning(NOT_UTF8, dropped)
     entries = learn_vocab(words, options)
     write_vocab(entries, output_file)
     return len(entries)
@@ -190,7 +246,8 @@ def build_vocab(input_files: Sequence[str], output_file: str, options: VocabOpti
 def define_flags() -> None:
     """The flags of this command."""
     defaults = VocabOptions()
-    flags.DEFINE_string("input_file", None, "Text files: names or globs, comma-separated; .gz too.")
+    flag_groups.define_reading()
+    flags.adopt_module_key_flags(flag_groups)  # so that --help shows them
     flags.DEFINE_string("output_file", None, "The vocabulary to write, one entry a line.")
     flags.DEFINE_integer("vocab_size", defaults.vocab_size, "Entries at most, special ones too.")
     flags.DEFINE_bool("do_lower_case", defaults.do_lower_case, "Lower-case the text.")
@@ -209,9 +266,11 @@ def _main(arguments: Sequence[str]) -> int:
         values = flags.FLAGS
         names = [field.name for field in dataclasses.fields(VocabOptions)]
         options = VocabOptions(**{name: values[name].value for name in names})
-        entries = build_vocab(match_files(values.input_file), values.output_file, options)
+        files, mixture = flag_groups.files_from(values, seed=0)
+        reading = flag_groups.reading_from(values)
+        entries = build_vocab(files, values.output_file, options, reading, mixture)
     except (DataError, RecordError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(error_line(error))
         return 1
     sys.stdout.write(f"{values.output_file}: {entries} entries\n")
     return 0

@@ -29,13 +29,13 @@ from data_prep.block_tokens import TokenBlock
 from data_prep.documents import (
     Corpus,
     Progress,
-    TextReader,
     build_corpus,
     tokenize_blocks,
     total_size,
 )
 from data_prep.kept import KeptArrays, Layout, NamedScratch, OpenArrays, locked
 from data_prep.options import DataError
+from data_prep.readers import AS_IT_IS, CorpusReader, Reading
 from data_prep.unknown_words import UnknownWords
 
 _VERSION = 1  # of the corpus' form: another one makes it anew
@@ -53,12 +53,14 @@ class Source:
       vocab_file: the vocabulary, one token a line.
       do_lower_case: whether text is lower-cased.
       scratch_dir: a folder that all workers reach.
+      reading: how the text is read.
     """
 
     input_files: tuple[str, ...]
     vocab_file: str
     do_lower_case: bool
     scratch_dir: str
+    reading: Reading = AS_IT_IS
 
     def tokenizer(self) -> FullTokenizer:
         """The tokenizer; DataError where the vocabulary has no [UNK]."""
@@ -74,13 +76,14 @@ class Source:
             "version": _VERSION,
             "vocabulary": hashlib.sha256(Path(self.vocab_file).read_bytes()).hexdigest(),
             "do_lower_case": self.do_lower_case,
+            "reading": dataclasses.asdict(self.reading),
             "files": [[name, stat.st_size, stat.st_mtime_ns] for name, stat in files],
         }
         return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:32]
 
     def blocks(self, files: Sequence[str], progress: Progress) -> Iterator[bytes]:
         """Whole lines of some of the input files, the same blocks every time."""
-        return TextReader(progress).blocks(files)
+        return CorpusReader(self.reading, progress).blocks(files)
 
 
 class StoredCorpus:

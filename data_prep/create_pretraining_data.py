@@ -1,6 +1,7 @@
 """Text to TFRecords of masked LM and next sentence examples, as the 2018 script makes them.
 
-Input: plain text (or gzip), one sentence a line, a blank line between documents.
+Input: one sentence a line, a blank line between documents; running text with
+--sentence_splitter; JSON lines and Parquet, a document a row.
 
     python data_prep/create_pretraining_data.py \\
         --input_file='text/*.txt' --output_file=records.tfrecord --vocab_file=vocab.txt \\
@@ -18,8 +19,10 @@ takes it back when it needs it.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
+import itertools
 import os
 import random
 import sys
@@ -32,15 +35,19 @@ if not __package__:  # started as a script: the packages lie beside this file's 
 from absl import app, flags, logging
 from tqdm import tqdm
 
-from bert_tf.inputs.records import RecordError, match_files, write_together
+from bert_tf.inputs.records import RecordError, RecordWriter, write_together
 from bert_tf.tokenization import FullTokenizer
+from data_prep import flag_groups
 from data_prep.block_tokens import TokenBlock
 from data_prep.corpus_store import Source
 from data_prep.deal import Drawn
-from data_prep.documents import Corpus, TextReader, build_corpus, tokenize_blocks, total_size
-from data_prep.examples import draw_examples, written_batches
+from data_prep.documents import Corpus, build_corpus, tokenize_blocks, total_size
+from data_prep.examples import Batches, draw_examples, written_batches
 from data_prep.manifests import record_manifest
-from data_prep.options import DataError, GenerationOptions, VocabularyIds
+from data_prep.mixing import Mixture, TextInput
+from data_prep.noise import truncate_lines
+from data_prep.options import NOT_UTF8, DataError, GenerationOptions, VocabularyIds, error_line
+from data_prep.readers import AS_IT_IS, Reading
 from data_prep.report import check_report, write_report
 from data_prep.scale import Finished, ScaleRun, create_shards
 from data_prep.statistics import Counting, Findings
@@ -59,23 +66,36 @@ class Run:
     options: GenerationOptions
     workers: int = 1
     scratch_dir: str | None = None
+    reading: Reading = AS_IT_IS
+    mixture: Mixture | None = None
+    truncate_share: float = 0.0
+    second_files: tuple[str, ...] = ()
+    second_options: GenerationOptions | None = None
+
+    @property
+    def phases(self) -> list[tuple[tuple[str, ...], GenerationOptions]]:
+        """Output files, and what they hold; two such pairs where sequences get longer."""
+        first = (self.output_files, self.options)
+        return [first, (self.second_files, self.second_options)] if self.second_options else [first]
 
     @property
     def source(self) -> Source:
         """Text and vocabulary, and the folder for what is known of them."""
         scratch = self.scratch_dir or str(Path(self.output_files[0]).parent)
-        return Source(self.input_files, self.vocab_file, self.do_lower_case, scratch)
+        return Source(self.input_files, self.vocab_file, self.do_lower_case, scratch, self.reading)
 
     def __post_init__(self) -> None:
         if self.workers < 1:
             raise DataError(
                 f"--num_workers must be at least 1, or 0 for all cores; got {self.workers}."
             )
-        outputs = [os.path.realpath(name) for name in self.output_files]
+        if not 0.0 <= self.truncate_share <= 1.0:
+            raise DataError(f"--truncate_share must be from 0 to 1; got {self.truncate_share}.")
+        outputs = [os.path.realpath(name) for files, _ in self.phases for name in files]
         twice = sorted({name for name in outputs if outputs.count(name) > 1})
         if twice:
             raise DataError(
-                f"--output_file names {', '.join(twice)} more than once. Give each its own name."
+                f"The outputs name {', '.join(twice)} more than once. Give each its own name."
             )
         inputs = {os.path.realpath(name) for name in (*self.input_files, self.vocab_file)}
         both = sorted(inputs.intersection(outputs))
@@ -86,9 +106,9 @@ class Run:
 
 
 def define_flags() -> None:
-    """The flags of the 2018 script: same names, defaults and meaning."""
+    """The flags of the 2018 script (same names, defaults and meaning), and more behind them."""
     defaults = GenerationOptions()
-    flags.DEFINE_string("input_file", None, "Text files: names or globs, comma-separated; .gz too.")
+    flag_groups.define_reading()
     flags.DEFINE_string("output_file", None, "TFRecord files to write, comma-separated.")
     flags.DEFINE_string("vocab_file", None, "The vocabulary, one token a line.")
     flags.DEFINE_bool("do_lower_case", True, "Lower-case the text (uncased vocabularies).")
@@ -131,6 +151,15 @@ def define_flags() -> None:
     )
     flags.DEFINE_bool("verify", False, "Compare finished shards with their manifest, no more.")
     flags.DEFINE_string("report", None, "HTML file to write that shows what the records are like.")
+    flags.DEFINE_float(
+        "truncate_share",
+        0.0,
+        "Share of the lines that lose a random part of their end, as noise; the original's README "
+        "advises 0.02.",
+    )
+    flag_groups.define_choices()
+    flag_groups.define_second_phase()
+    flags.adopt_module_key_flags(flag_groups)  # so that --help shows them
     flags.mark_flag_as_required("output_file")
     for name in ("input_file", "vocab_file"):
         flags.register_multi_flags_validator(
@@ -146,17 +175,27 @@ def run_from_flags(values: flags.FlagValues) -> Run:
     options = GenerationOptions(**{name: values[name].value for name in names})
     if values.report:
         check_report()
-    outputs = values.output_file.split(",")
-    if "" in outputs:
-        raise DataError(f"--output_file holds an empty name: {values.output_file!r}.")
+    second = None
+    if values.second_output_file:
+        second = dataclasses.replace(
+            options,
+            max_seq_length=values.second_max_seq_length,
+            max_predictions_per_seq=values.second_max_predictions_per_seq,
+        )
+    files, mixture = flag_groups.files_from(values, options.random_seed)
     return Run(
-        input_files=tuple(match_files(values.input_file)),
-        output_files=tuple(outputs),
+        input_files=tuple(files),
+        output_files=_names(values["output_file"]),
         vocab_file=values.vocab_file,
         do_lower_case=values.do_lower_case,
         options=options,
         scratch_dir=values.scratch_dir,
         workers=_workers(values),
+        reading=flag_groups.reading_from(values),
+        mixture=mixture,
+        truncate_share=values.truncate_share,
+        second_files=_names(values["second_output_file"]) if second else (),
+        second_options=second,
     )
 
 
@@ -164,8 +203,26 @@ def _workers(values: flags.FlagValues) -> int:
     return values.num_workers or len(os.sched_getaffinity(0))
 
 
+def _names(flag: flags.Flag) -> tuple[str, ...]:
+    names = tuple(flag.value.split(","))
+    if "" in names:
+        raise DataError(f"--{flag.name} holds an empty name: {flag.value!r}.")
+    return names
+
+
 def scale_run(run: Run, shards: int) -> ScaleRun:
-    """The same in scale mode."""
+    """The same in scale mode; DataError where that cannot do it."""
+    not_there = {
+        "--weights and --sampling_exponent": run.mixture is not None,
+        "--truncate_share": run.truncate_share > 0,
+        "--second_output_file": run.second_options is not None,
+        f"--next_sentence={run.options.next_sentence}": run.options.next_sentence != "random",
+    }
+    asked = [flag for flag, given in not_there.items() if given]
+    if asked:
+        raise DataError(
+            f"Scale mode does not have {', '.join(asked)}. Leave --shards out, or these flags."
+        )
     return ScaleRun(run.source, ",".join(run.output_files), shards, run.options, run.workers)
 
 
@@ -179,32 +236,57 @@ def create_records(run: Run, tell: Callable[[Findings], None] | None = None) -> 
     Raises:
       DataError, RecordError, OSError: nothing has appeared under the output names.
     """
-    for name in run.output_files:
+    for name in itertools.chain(*(files for files, _ in run.phases)):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
     tokenizer = run.source.tokenizer()
     vocabulary = VocabularyIds.from_vocab(tokenizer.vocab)
-    # Opened before hours of work: an output that cannot be written, or that another run writes,
-    # should be said at once.
-    outputs = ",".join(run.output_files)
-    manifest = record_manifest(run.source, tokenizer, run.options, outputs)
-    scratch_folder = run.source.scratch_dir
+    _warn_of_repeats(tokenizer, run.vocab_file)
     counter = Counting(tokenizer, run.options) if tell else None
-    with write_together(run.output_files, manifest) as writers, Scratch(scratch_folder) as scratch:
+    more_flags = {
+        "mixture": run.mixture and dataclasses.asdict(run.mixture),
+        "truncate_share": run.truncate_share,
+    }
+    manifests = [
+        record_manifest(run.source, tokenizer, options, ",".join(files), **more_flags)
+        for files, options in run.phases
+    ]
+    with contextlib.ExitStack() as outputs, Scratch(run.source.scratch_dir) as scratch:
+        # Opened before hours of work: an output that cannot be written, or that another run
+        # writes, should be said at once.
+        writers = [
+            outputs.enter_context(write_together(files, manifest))
+            for (files, _), manifest in zip(run.phases, manifests, strict=True)
+        ]
         corpus = _read(run, tokenizer, scratch, counter)
-        drawn = _draw(run.options, corpus, vocabulary, scratch)
-        observe = counter.observe if counter else None
-        batches = written_batches(
-            drawn, corpus, vocabulary, run.options, scratch, len(writers), run.workers, observe
-        )
-        with tqdm(total=len(drawn.order), desc="writing", unit="rec", mininterval=0.5) as bar:
-            for batch in batches:
-                for writer, (frames, records) in zip(writers, batch, strict=True):
-                    writer.write_frames(frames, records)
-                    bar.update(records)
-        counts = {str(writer.path): writer.records for writer in writers}
+        for (_, options), group in zip(run.phases, writers, strict=True):
+            drawn = _draw(options, corpus, vocabulary, scratch)
+            observe = counter.observe if counter and options is run.options else None
+            batches = written_batches(
+                drawn, corpus, vocabulary, options, scratch, len(group), run.workers, observe
+            )
+            _write(batches, len(drawn.order), group)
+        counts = {str(writer.path): writer.records for group in writers for writer in group}
     if tell and counter:
-        tell(counter.findings(corpus, manifest.flags))
+        tell(counter.findings(corpus, manifests[0].flags))
     return counts
+
+
+def _write(batches: Batches, total: int, writers: list[RecordWriter]) -> None:
+    with tqdm(total=total, desc="writing", unit="rec", mininterval=0.5) as bar:
+        for batch in batches:
+            for writer, (frames, records) in zip(writers, batch, strict=True):
+                writer.write_frames(frames, records)
+                bar.update(records)
+
+
+def _warn_of_repeats(tokenizer: FullTokenizer, vocab_file: str) -> None:
+    lines = max(tokenizer.inv_vocab) + 1
+    if len(tokenizer.vocab) < lines:
+        logging.warning(
+            "%d lines of %s repeat a token; the last one counts, as in the original.",
+            lines - len(tokenizer.vocab),
+            vocab_file,
+        )
 
 
 def _read(run: Run, tokenizer: FullTokenizer, scratch: Scratch, counter: Counting | None) -> Corpus:
@@ -219,23 +301,22 @@ def _read(run: Run, tokenizer: FullTokenizer, scratch: Scratch, counter: Countin
             yield block
 
     with tqdm(total=size, desc="reading", unit="B", unit_scale=True, mininterval=0.5) as bar:
-        blocks = TextReader(bar.update).blocks(run.input_files)
-        if counter:
-            blocks = counter.words.taken(blocks)
-        tokenized = tokenize_blocks(blocks, tokenizer, run.workers)
-        corpus = build_corpus(counted(tokenized), max(tokenizer.inv_vocab) + 1, scratch)
-    warn_of(corpus.documents, dropped)
+        text = TextInput(run.input_files, run.reading, run.mixture, bar.update)
+        blocks = counter.words.taken(text.blocks()) if counter else text.blocks()
+        tokenized = counted(tokenize_blocks(blocks, tokenizer, run.workers))
+        if run.truncate_share:
+            rng = random.Random(f"truncate {run.options.random_seed}")
+            tokenized = truncate_lines(tokenized, run.truncate_share, rng)
+        corpus = build_corpus(tokenized, max(tokenizer.inv_vocab) + 1, scratch)
+    sys.stderr.write(text.report())
+    warn_of(corpus.documents, dropped + text.dropped_bytes)
     return corpus
 
 
 def warn_of(documents: int, dropped_bytes: int) -> None:
     """Warns of what is odd about the text."""
     if dropped_bytes:
-        logging.warning(
-            "%d bytes of the input are not UTF-8 and were left out. If they are many, convert the "
-            "text first, e.g. with iconv -f LATIN1 -t UTF-8.",
-            dropped_bytes,
-        )
+        logging.warning(NOT_UTF8, dropped_bytes)
     if documents == 1:
         logging.warning(
             "The input is one document: its random next sentences come from itself, as in the "
@@ -300,7 +381,7 @@ def _main(arguments: Sequence[str]) -> int:
             run, functools.partial(_tell, values.report) if values.report else None
         )
     except (DataError, RecordError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(error_line(error))
         return 1
     empty = [name for name, records in counts.items() if not records]
     if empty:

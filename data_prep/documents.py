@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import gzip
 import multiprocessing
 import os
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -18,13 +16,16 @@ import numpy.typing as npt
 from bert_tf.tokenization import FullTokenizer
 from data_prep.ahead import in_order
 from data_prep.block_tokens import BLANK, BlockTokenizer, TokenBlock
+from data_prep.compression import read_some, unpacked
 from data_prep.options import DataError
 from data_prep.orphans import end_with_parent
 from data_prep.spans import MAPPED_BYTES, read_spans
 from data_prep.store import Scratch
 
-_GZIP_MAGIC = b"\x1f\x8b"
 _BLOCK_BYTES = 1 << 20
+# A line is kept in memory whole. Longer ones than the second are no lines any more.
+_LONG_LINE, _LONGEST_LINE = 1 << 20, 1 << 28
+_MOST_NULS = 0.2  # of the first block: every second byte of English in UTF-16 is one
 
 Progress = Callable[[int], object]
 Starts = npt.NDArray[np.int64]
@@ -33,50 +34,41 @@ Starts = npt.NDArray[np.int64]
 class TextReader:
     """Lines of text files, as the original's reader hands them out.
 
-    `dropped_bytes` counts, after reading `lines`, the bytes that were not UTF-8: they are left
-    out, which the original's convert_to_unicode does too (under Python 3 its reader fails before
-    that).
+    Attributes:
+      nul_bytes: how many of the bytes read were NUL; they are part of no token.
+      long_lines: how many lines had more than a megabyte.
     """
 
     def __init__(self, progress: Progress = lambda size: None) -> None:
-        self.dropped_bytes = 0
+        self.nul_bytes = self.long_lines = 0
         self._progress = progress
 
     def blocks(self, paths: Sequence[str]) -> Iterator[bytes]:
-        """Whole lines, about a megabyte at a time; plain files and gzip alike.
+        """Whole lines, about a megabyte at a time; plain files, gzip and zstd alike.
 
         Each block ends with a newline, which is added to the last line of a file that lacks it.
 
         Raises:
-          DataError: a compressed file is cut or damaged.
+          DataError: a compressed file is cut or damaged; a file is no text; a line has no end.
         """
         for path in paths:
             with open(path, "rb") as file:
-                packed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
-                file.seek(0)
-                try:
-                    yield from self._file_blocks(file, packed)
-                except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-                    raise DataError(
-                        f"{path}: the gzip data is cut or damaged ({error}). Copy it again."
-                    ) from error
+                yield from self._file_blocks(path, file)
 
-    def lines(self, paths: Sequence[str]) -> Iterator[str]:
-        """Each line, without surrounding white space (errors as `blocks`)."""
-        for block in self.blocks(paths):
-            # tf.gfile's line reader leaves out every carriage return, inside lines too.
-            yield from map(self._text, block.replace(b"\r", b"").split(b"\n")[:-1])
-
-    def _file_blocks(self, file: IO[bytes], packed: bool) -> Iterator[bytes]:
-        stream = gzip.GzipFile(fileobj=file) if packed else file
+    def _file_blocks(self, path: str, file: IO[bytes]) -> Iterator[bytes]:
+        stream = unpacked(path, file)
         reported = 0
         begun: list[bytes] = []  # a line that no block has ended yet
-        while data := stream.read(_BLOCK_BYTES):
+        size = 0  # of that
+        while data := read_some(path, stream, _BLOCK_BYTES):
+            self._look_at(path, data, first=not reported)
             end = data.rfind(b"\n") + 1
             if end:
                 yield b"".join([*begun, data[:end]])
-                begun = []
+                begun, size = [], 0
             begun.append(data[end:])
+            size += len(begun[-1])
+            self._check_length(path, size, len(begun[-1]))
             at = file.tell()
             self._progress(at - reported)
             reported = at
@@ -86,13 +78,23 @@ class TextReader:
             yield last + b"\n"
         self._progress(file.tell() - reported)
 
-    def _text(self, raw: bytes) -> str:
-        try:
-            text = raw.decode()
-        except UnicodeDecodeError:
-            text = raw.decode("utf-8", "ignore")
-            self.dropped_bytes += len(raw) - len(text.encode())
-        return text.strip()
+    def _look_at(self, path: str, data: bytes, first: bool) -> None:
+        nuls = data.count(0)
+        self.nul_bytes += nuls
+        if first and nuls > _MOST_NULS * len(data):
+            raise DataError(
+                f"{path}: {100 * nuls / len(data):.0f} % of its first bytes are NUL, so it is no "
+                "UTF-8 text. Convert it (iconv -f UTF-16 -t UTF-8), or leave it out."
+            )
+
+    def _check_length(self, path: str, size: int, added: int) -> None:
+        """Looks at a line that has `size` bytes so far, `added` of them new."""
+        self.long_lines += size - added <= _LONG_LINE < size
+        if size > _LONGEST_LINE:
+            raise DataError(
+                f"{path}: a line has more than {_LONGEST_LINE >> 20} MB. Lines are sentences, or "
+                "paragraphs with --sentence_splitter: put line ends into the text."
+            )
 
 
 def tokenize_blocks(

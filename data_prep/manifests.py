@@ -42,5 +42,6 @@ def record_manifest(
             "vocab_file": source.vocab_file,
             "do_lower_case": source.do_lower_case,
             **dataclasses.asdict(options),
+            **dataclasses.asdict(source.reading),
         },
     )

@@ -64,7 +64,7 @@ def draw_pair(
       pair: written.
     """
     begin = sentence_starts[chunk]
-    after = _sentences_of(sentence_starts, chunk, document_starts[order[place] + 1], begin + target)
+    after = sentences_of(sentence_starts, chunk, document_starts[order[place] + 1], begin + target)
     split = after
     if after - chunk >= 2:
         split = chunk + 1 + below(twister, after - chunk - 1)
@@ -82,7 +82,7 @@ def draw_pair(
 
 
 @compiled
-def _sentences_of(sentence_starts: Longs, first: int, end: int, token: int) -> int:
+def sentences_of(sentence_starts: Longs, first: int, end: int, token: int) -> int:
     """The end of the fewest sentences from `first` on that reach `token`; at most `end`."""
     after = first + 1
     while after < end and sentence_starts[after] < token:
@@ -112,7 +112,7 @@ def _draw_random_span(
     first, end = document_starts[order[other]], document_starts[order[other] + 1]
     first += below(twister, end - first)
     pair[START_B] = sentence_starts[first]
-    last = _sentences_of(sentence_starts, first, end, pair[START_B] + wanted)
+    last = sentences_of(sentence_starts, first, end, pair[START_B] + wanted)
     pair[END_B] = sentence_starts[last]
 
 

@@ -31,14 +31,15 @@ from bert_tf.inputs.frames import FrameEncoder
 from bert_tf.inputs.records import Manifest, RecordWriter
 from data_prep.ahead import in_order
 from data_prep.corpus_store import StoredCorpus
+from data_prep.deal import Drawn
 from data_prep.documents import Corpus, Progress
-from data_prep.examples import Drawn, ExampleWriter
 from data_prep.gather import gather_rows, gather_tokens
 from data_prep.kept import KeptArrays, Layout, OpenArrays, locked
 from data_prep.masking import MaskRules, draw_predictions, mask_rules
 from data_prep.mersenne import Twister, getrandbits, new_twister, reseed
 from data_prep.options import GenerationOptions, VocabularyIds
 from data_prep.pairs import PAIR_COLUMNS, SPECIALS, draw_pair, draw_target
+from data_prep.rows import ExampleWriter
 from data_prep.statistics import Statistics
 from data_prep.streams import fill_order, key_of, pass_key
 

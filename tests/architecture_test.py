@@ -74,6 +74,12 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "bert_tf.tasks",
         "bert_tf.training",
     ),
+    "bert_tf.pretraining_flags": (
+        "bert_tf.flags",
+        "bert_tf.inputs",
+        "bert_tf.tasks",
+        "bert_tf.training",
+    ),
     "data_prep": (
         "bert_tf.files",
         "bert_tf.compiled",
@@ -95,8 +101,8 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "bert_tf.reporting",  # the served page has the reports' colours
     ),
 }
-COMMAND_MAY_IMPORT = ("bert_tf.flags", "bert_tf.task_flags", *MAY_IMPORT["bert_tf.flags"])
-READ_FLAGS = ("bert_tf.flags", "bert_tf.task_flags")
+READ_FLAGS = ("bert_tf.flags", "bert_tf.task_flags", "bert_tf.pretraining_flags")
+COMMAND_MAY_IMPORT = (*READ_FLAGS, *MAY_IMPORT["bert_tf.flags"])
 # Modules whose import must not cost TensorFlow's memory and seconds (data_prep: all of them).
 WITHOUT_TENSORFLOW = (
     "bert_tf",

@@ -7,13 +7,14 @@ records before they are parsed. Every worker walks the same global batches and p
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
 
+from bert_tf.inputs.dynamic_masking import DynamicMasking, remask
 from bert_tf.inputs.records import (
     RecordError,
     RecordSchema,
@@ -80,12 +81,14 @@ class RecordSource:
         counts: Records of each file.
         schema: What every record holds.
         limits: For features that hold ids: the number of ids, so that 0 <= id < limit.
+        masking: How training masks records anew; None leaves them as they are.
     """
 
     files: tuple[str, ...]
     counts: tuple[int, ...]
     schema: RecordSchema
     limits: Mapping[str, int]
+    masking: DynamicMasking | None = None
 
     @property
     def size(self) -> int:
@@ -97,7 +100,19 @@ class RecordSource:
         files = zip(self.files, self.counts, strict=True)
         text = "".join(f"{Path(path).name}\t{count}\n" for path, count in files)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-        return f"{digest} ({self.size} in {len(self.files)} files)"
+        masked = f", masked anew ({self.masking.probability:g})" if self.masking else ""
+        return f"{digest} ({self.size} in {len(self.files)} files{masked})"
+
+    def masked_anew(self, vocab_file: str | Path, probability: float, seed: int) -> "RecordSource":
+        """The same records with masks that change from epoch to epoch, see `dynamic_masking`.
+
+        Raises:
+            RecordError: If the records were made with another vocabulary.
+            FileNotFoundError, MissingTokenError, ValueError: See `DynamicMasking.for_records`.
+        """
+        masking = DynamicMasking.for_records(self.schema, vocab_file, probability, seed)
+        masking.check(vocab_file, self.files, self.limits["input_ids"])
+        return replace(self, masking=masking)
 
     def find_fault(self) -> RecordError | None:
         """See `Source`."""
@@ -122,7 +137,7 @@ class RecordSource:
         batches = training_batches(
             self, batch_size, shuffle=shuffle, seed=seed, first_batch=first_batch
         )
-        return share_of_worker(batches, self, context)
+        return share_of_worker(batches, self, context, first_batch)
 
     def evaluation(
         self, batch_size: int, max_batches: int | None, context: tf.distribute.InputContext
@@ -267,7 +282,10 @@ def training_batches(
 
 
 def share_of_worker(
-    batches: tf.data.Dataset, source: RecordSource, context: tf.distribute.InputContext
+    batches: tf.data.Dataset,
+    source: RecordSource,
+    context: tf.distribute.InputContext,
+    first_batch: int | None = None,
 ) -> tf.data.Dataset:
     """The replicas' parts of the global batches that this worker computes, parsed, in turn.
 
@@ -275,25 +293,35 @@ def share_of_worker(
         batches: Global batches, string [B].
         source: The records.
         context: Of `strategy.distribute_datasets_from_function`.
+        first_batch: In training, the number of the first batch.
 
     Returns:
         For every global batch and replica of this worker a `Batch` of [B / replicas, length],
         with `EXAMPLE_WEIGHT` 0.0 where an empty string filled up the last batch.
     """
     local = context.num_replicas_in_sync // context.num_input_pipelines
-    size = batches.element_spec.shape[0] // context.num_replicas_in_sync
+    global_size = batches.element_spec.shape[0]
+    size = global_size // context.num_replicas_in_sync
     begin = context.input_pipeline_id * local * size
     filler = tf.constant(next(read_records(source.files[0])))
+    masking = None if first_batch is None else source.masking
 
-    def shares(batch: tf.Tensor) -> tf.data.Dataset:
-        mine = tf.reshape(batch[begin : begin + local * size], [local, size])
-        return tf.data.Dataset.from_tensor_slices(mine)
+    def shares(number: tf.Tensor, batch: tf.Tensor) -> tf.data.Dataset:
+        numbers = number * global_size + tf.range(global_size, dtype=tf.int64)
+        mine = [
+            tf.reshape(values[begin : begin + local * size], [local, size])
+            for values in (batch, numbers)
+        ]
+        return tf.data.Dataset.from_tensor_slices(tuple(mine))
 
-    def parsed(serialized: tf.Tensor) -> Batch:
+    def parsed(serialized: tf.Tensor, numbers: tf.Tensor) -> Batch:
         real = tf.not_equal(serialized, "")
-        whole = tf.where(real, serialized, filler)
-        return {**parse_batch(whole, source), EXAMPLE_WEIGHT: tf.cast(real, tf.float32)}
+        batch = parse_batch(tf.where(real, serialized, filler), source)
+        if masking is not None:
+            batch = remask(batch, numbers, masking)
+        return {**batch, EXAMPLE_WEIGHT: tf.cast(real, tf.float32)}
 
+    batches = batches.enumerate(first_batch or 0)
     parts = batches.flat_map(shares).map(parsed, num_parallel_calls=tf.data.AUTOTUNE)
     return parts.prefetch(tf.data.AUTOTUNE)
 

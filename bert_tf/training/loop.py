@@ -149,7 +149,7 @@ def train(
     source: Source,
     evaluation: Callable[[State], Evaluation] | None = None,
 ) -> None:
-    """Trains up to `num_train_steps`, saving and reporting on the way.
+    """Trains up to the end of the options, saving and reporting on the way.
 
     Args:
         task: The task.
@@ -187,9 +187,9 @@ def _train(
     done = int(state.step.numpy())
     if runtime.is_chief:
         reports.say(f"Training on {runtime.describe()}: {source.size} records, {start}.")
-    if done >= options.num_train_steps:
+    if done >= options.end:
         if runtime.is_chief:
-            reports.say(f"All {options.num_train_steps} steps are done already.")
+            reports.say(f"All {options.end} steps are done already.")
         return
     watch = Watch(state, done, evaluation(state) if evaluation else None)
     controller = orbit.Controller(
@@ -201,7 +201,7 @@ def _train(
         summary_dir=str(options.output_dir) if runtime.is_chief else None,
     )
     with stop_on_sigterm(watch), explain(source), watch, contextlib.suppress(StoppedEarly):
-        quietly(controller.train, options.num_train_steps)
+        quietly(controller.train, options.end)
     if runtime.is_chief:
         picture = reports.draw_curves(options.output_dir)
         saved = state.store.prefix(int(state.step.numpy()))

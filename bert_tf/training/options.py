@@ -32,6 +32,8 @@ class TrainingOptions:
         layer_decay: Factor of the learning rate from each block to the one below it.
         freeze_layers: Blocks, with the embeddings, that keep their weights; 0 trains everything.
         eval_every: Updates between evaluations during training; 0 for none.
+        first_step: Where this phase of the training begins: 0, or another phase's `last_step`.
+        last_step: Where it ends; None for `num_train_steps`, which the schedule reaches for anyway.
         runtime: Devices, precision, seed.
     """
 
@@ -52,6 +54,8 @@ class TrainingOptions:
     layer_decay: float = 1.0
     freeze_layers: int = 0
     eval_every: int = 0
+    first_step: int = 0
+    last_step: int | None = None
     runtime: RuntimeOptions = field(default_factory=RuntimeOptions)
 
     def __post_init__(self) -> None:
@@ -79,6 +83,15 @@ class TrainingOptions:
             raise ValueError(
                 f"--optimizer must be one of {', '.join(RULES)}, but is {self.optimizer!r}."
             )
+
+    @property
+    def end(self) -> int:
+        """The number of updates after which the loop ends."""
+        return self.num_train_steps if self.last_step is None else self.last_step
+
+    def is_within_phase(self, step: int) -> bool:
+        """Whether a run at `step` goes on with this phase; else other records are meant to come."""
+        return self.first_step < step and (self.last_step is None or step < self.last_step)
 
     def check_training(self, replicas: int) -> None:
         """Raises ValueError unless a batch divides evenly among replicas and micro-batches."""

@@ -196,7 +196,8 @@ class State:
                 variable.assign(tf.cast(values[name], variable.dtype))
 
     def _differences(self, values: Mapping[str, np.ndarray]) -> str:
-        if self.optimizer is None:  # An evaluation continues nothing.
+        goes_on = self.options.is_within_phase(int(self.step.numpy()))
+        if self.optimizer is None or not goes_on:  # An evaluation continues nothing.
             return ""
         if FINGERPRINT not in values:
             return " (written by another program)"

@@ -75,7 +75,7 @@ class Watch:
         self._progress.update(steps, metrics)
         if self._log:
             self._log.append(step, metrics)
-        at_end = step >= options.num_train_steps
+        at_end = step >= options.end
         # Evaluated first: a run that is killed in between evaluates once more, never once less.
         stopped = self._evaluate(step, at_end)
         if self.terminated or at_end or stopped or step % options.save_checkpoints_steps == 0:

@@ -44,6 +44,14 @@ OURS = {
     "shuffle": True,
     "optimizer": "adam",
     "tpu": None,
+    "dynamic_masking": False,
+    "masked_lm_prob": 0.15,
+    "vocab_file": None,
+    "second_input_file": None,
+    "first_phase": 0.9,
+    "second_max_seq_length": 512,
+    "second_max_predictions_per_seq": 77,
+    "second_train_batch_size": None,
 }
 NEEDED = ["--bert_config_file=c", "--output_dir=o", "--input_file=i"]
 

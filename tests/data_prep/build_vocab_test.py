@@ -1,5 +1,6 @@
 """The learned vocabulary: right order, complete alphabet, the same file every time."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,9 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from bert_tf.tokenization import FullTokenizer
-from data_prep.build_vocab import VocabOptions, build_vocab, learn_vocab, special_tokens
+from bert_tf.tokenization import BasicTokenizer, FullTokenizer
+from data_prep import build_vocab as build_vocab_module
+from data_prep.build_vocab import (
+    VocabOptions,
+    build_vocab,
+    count_words,
+    learn_vocab,
+    special_tokens,
+)
 from data_prep.options import DataError
+from data_prep.readers import Reading
 
 ROOT = Path(__file__).parents[2]
 CORPUS = ROOT / "tests" / "goldens" / "corpus.txt"
@@ -82,3 +91,42 @@ def test_refusals(tmp_path):
     with pytest.raises(DataError, match="input and output at once"):
         build_vocab([str(CORPUS)], str(CORPUS), VocabOptions())
     assert os.listdir(tmp_path) == []
+
+
+ODD = (
+    "The sea,\tthe\x0bsea\r.\nna\u00efve\u2028caf\u00e9\u3000\u642d\u5854 x\x00y\n\n"
+    " Z\u0301\u00a0z\n"
+)
+
+
+@pytest.mark.parametrize("lower", [True, False])
+def test_words_are_those_of_the_lines(monkeypatch, lower):
+    text = ODD + CORPUS.read_text(encoding="utf-8") + "a" * 201 + "\n"
+    lines = [line.replace("\r", "") for line in text.split("\n")]
+    expected = Counter(word for line in lines for word in BasicTokenizer(lower).tokenize(line))
+    del expected["a" * 201]
+    blocks = [f"{line}\n".encode() for line in text.split("\n")]
+    for most in (1 << 20, 10):
+        monkeypatch.setattr(build_vocab_module, "_MOST_CHUNKS", most)
+        words, dropped = count_words(blocks, lower)
+        assert list(words.items()) == list(expected.items())
+        assert dropped == 0
+    assert count_words([b"a\xff b\xe9\n", b"a\xff\n"], True) == (Counter(a=2, b=1), 3)
+
+
+def test_the_rarest_words_are_forgotten_before_memory_is_full(monkeypatch):
+    monkeypatch.setattr(build_vocab_module, "_MOST_CHUNKS", 4)
+    monkeypatch.setattr(build_vocab_module, "_MOST_WORDS", 3)
+    blocks = [b"a a a b b c d e\n", b"a b f g h i\n"]
+    assert count_words(blocks, True)[0] == Counter(a=4, b=3)
+
+
+def test_rows_and_text_give_the_same_vocabulary(tmp_path):
+    _, entries = learn(tmp_path, vocab_size=400)
+    rows = tmp_path / "rows.jsonl"
+    documents = CORPUS.read_text(encoding="utf-8").split("\n\n")
+    rows.write_text("".join(json.dumps({"body": text}) + "\n" for text in documents))
+    output = tmp_path / "v"
+    reading = Reading(text_field="body")
+    assert build_vocab([str(rows)], str(output), VocabOptions(vocab_size=400), reading) == 400
+    assert output.read_text(encoding="utf-8").split("\n")[:-1] == entries

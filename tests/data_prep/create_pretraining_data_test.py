@@ -1,8 +1,10 @@
 """The generator: equal to the goldens and to the plain rules; all or nothing; clear refusals."""
 
 import gzip
+import json
 import os
 import random
+import re
 import resource
 import signal
 import subprocess
@@ -398,3 +400,57 @@ def test_tensorflow_is_not_imported():
     code = "import sys, data_prep.create_pretraining_data, data_prep.build_vocab\n"
     code += "sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_rows_splitter_and_noise(tmp_path):
+    """JSON lines of the same documents give the same records; noise changes them by its seed."""
+    rows = tmp_path / "rows.jsonl"
+    texts = CORPUS.read_text(encoding="utf-8").split("\n\n")
+    rows.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    done = command(*flags_for(tmp_path / "a", input_file=rows))
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^input: read \d+ lines, \d+ of them .* blank lines$", done.stderr, re.M)
+    (plain,) = generate(tmp_path, [CORPUS], ["b"], dupe_factor=1)
+    assert list(read_records(tmp_path / "a")) == list(read_records(plain))
+    noisy = []
+    for seed in (1, 1, 2):
+        arguments = flags_for(tmp_path / "c", truncate_share=0.5, random_seed=seed)
+        assert command(*arguments).returncode == 0
+        noisy.append((tmp_path / "c").read_bytes())
+    assert noisy[0] == noisy[1] != noisy[2]
+
+
+def test_weights_over_patterns(tmp_path):
+    other = tmp_path / "other.txt"
+    other.write_text("The stairs.\nThe lamp.\n")
+    arguments = flags_for(tmp_path / "a", input_file=f"{CORPUS},{other}", weights="1,3")
+    done = command(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert f"input: {other}: each document 3 times on average" in done.stderr
+    assert read_manifest(tmp_path / "a").flags["mixture"]["weights"] == [1.0, 3.0]
+
+
+def test_two_phases_are_two_runs(tmp_path):
+    first, second = tmp_path / "a", tmp_path / "b"
+    done = command(
+        *flags_for(
+            first, second_output_file=second, max_seq_length=32, second_max_seq_length=100,
+            second_max_predictions_per_seq=15,
+        )
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == [str(first), str(second)]
+    generate(tmp_path, [CORPUS], ["c"], dupe_factor=1, max_seq_length=32)
+    generate(
+        tmp_path, [CORPUS], ["d"], dupe_factor=1, max_seq_length=100, max_predictions_per_seq=15
+    )
+    for one, other in (("a", "c"), ("b", "d")):
+        assert (tmp_path / one).read_bytes() == (tmp_path / other).read_bytes()
+    assert read_manifest(second).flags["max_seq_length"] == 100
+    assert read_manifest(second).flags["output_file"] == str(second)
+
+
+def test_outputs_of_both_phases_must_differ(tmp_path):
+    done = command(*flags_for(tmp_path / "a", second_output_file=tmp_path / "a"))
+    assert "more than once. Give each its own name" in done.stderr
+    assert done.returncode == 1

@@ -7,8 +7,9 @@ import pytest
 
 from data_prep.deal import Drawn, in_stretches
 from data_prep.documents import Corpus
-from data_prep.examples import ExampleWriter, written_batches
+from data_prep.examples import written_batches
 from data_prep.options import GenerationOptions
+from data_prep.rows import ExampleWriter
 from data_prep.store import Scratch
 from tests.data_prep.examples_test import LENGTH, MOST, VOCABULARY, random_examples
 

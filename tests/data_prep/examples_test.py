@@ -6,10 +6,11 @@ import numpy as np
 
 from bert_tf.inputs.features import pack
 from bert_tf.inputs.records import pretraining_schema
+from data_prep.deal import Drawn
 from data_prep.documents import Corpus
-from data_prep.examples import Drawn, ExampleWriter
 from data_prep.masking import KEEP_TOKEN, POSITION_SHIFT
 from data_prep.options import GenerationOptions, VocabularyIds
+from data_prep.rows import ExampleWriter
 
 VOCABULARY = VocabularyIds(1, 2, 3, [0, 1, 2, 3], np.zeros(99, np.uint8))
 LENGTH, MOST = 16, 4
