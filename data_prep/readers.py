@@ -204,8 +204,7 @@ class CorpusReader:
                     )
                 rows, done, reported = max(file.metadata.num_rows, 1), 0, 0
                 for batch in file.iter_batches(_ROWS_AT_ONCE, columns=[field]):
-                    for value in batch.column(0):
-                        yield value.as_py() or ""
+                    yield from (value or "" for value in batch.column(0).to_pylist())
                     done += len(batch)
                     self._progress(size * done // rows - reported)
                     reported = size * done // rows
