@@ -73,13 +73,18 @@ def known_task_from_flags() -> KnownTask | None:
     directory = Path(flags.FLAGS.output_dir)
     own = not flags.FLAGS.do_train and holds_weights(directory)
     found = read_task(directory) if own else None
-    if found is None and (folder := flags.huggingface_folder()):
-        labels = huggingface.read_labels(folder)
-        source = f"id2label in {folder / huggingface.CONFIG}"
-        found = KnownTask(labels, len(labels) == 1, source, {}) if labels else None
-    elif found is None and flags.FLAGS.init_checkpoint:
-        found = find_task(flags.FLAGS.init_checkpoint)
+    if found is None and flags.FLAGS.init_checkpoint:
+        found = known_task_of(flags.FLAGS.init_checkpoint)
     return found
+
+
+def known_task_of(checkpoint: str) -> KnownTask | None:
+    """What a checkpoint was fine-tuned for, by its task.json or a Hugging Face folder's labels."""
+    if not huggingface.is_folder(checkpoint):
+        return find_task(checkpoint)
+    labels = huggingface.read_labels(checkpoint)
+    source = f"id2label in {Path(checkpoint) / huggingface.CONFIG}"
+    return KnownTask(labels, len(labels) == 1, source, {}) if labels else None
 
 
 def setting_from_flags(stride: int = 0) -> Setting:
