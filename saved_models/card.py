@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from bert_tf.conversion import huggingface
+from bert_tf.conversion.tf1 import GLOBAL_STEP
 from bert_tf.files import write_text
 from saved_models.building import Exported, Request, beside
 from saved_models.signatures import TaskModule
@@ -39,7 +41,7 @@ def _card(folder: Path, request: Request, exported: Exported) -> dict[str, Any]:
         "size_bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
         "signatures": {
             name: {
-                "inputs": _described(function.structured_input_signature[1]),
+                "inputs": _described(_inputs(function)),
                 "outputs": _described(function.structured_outputs),
             }
             for name, function in exported.signatures.items()
@@ -53,6 +55,12 @@ def _card(folder: Path, request: Request, exported: Exported) -> dict[str, Any]:
         card["source"] = _source(str(request.checkpoint))
         card["metrics"] = _metrics(request.checkpoint)
     return card
+
+
+def _inputs(function: Any) -> dict[str, Any]:
+    """Specs by name of a signature's arguments, however they were traced."""
+    unnamed, named = function.structured_input_signature
+    return {**{spec.name: spec for spec in unnamed}, **named}
 
 
 def _parameters(module: tf.Module) -> int:
@@ -84,13 +92,10 @@ def _metrics(checkpoint: str | None) -> dict[str, float]:
     lines = path.read_text(encoding="utf-8").splitlines() if path else []
     found = {}
     for line in lines:
-        name, equals, value = line.partition(" = ")
-        try:
+        name, _, value = line.partition(" = ")
+        with contextlib.suppress(ValueError):  # what is no number is no metric
             found[name] = float(value)
-        except ValueError:
-            continue
-        if not equals:
-            found.pop(name)
+    found.pop(GLOBAL_STEP, None)
     return found
 
 

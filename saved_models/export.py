@@ -33,6 +33,8 @@ from bert_tf.tasks.job import KnownTask
 from bert_tf.tokenization import validate_case_matches_checkpoint
 from saved_models.building import Exported, Request, beside
 from saved_models.card import write_card
+from saved_models.choices import build_choices
+from saved_models.fill_mask import build_fill_mask
 from saved_models.network import WEIGHTS_DTYPES, NetworkOptions
 from saved_models.preprocessing import build_preprocessor
 from saved_models.sentences import build_classification, build_embedding, build_regression
@@ -41,6 +43,8 @@ BUILDERS: dict[str, Callable[[Request], Exported]] = {
     "preprocessor": build_preprocessor,
     "classifier": build_classification,
     "regression": build_regression,
+    "multiple_choice": build_choices,
+    "fill_mask": build_fill_mask,
     "embedding": build_embedding,
 }
 VERIFY = Path(__file__).with_name("verify.py")

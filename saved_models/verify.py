@@ -110,10 +110,14 @@ def main() -> None:
     with open(options.cases, encoding="utf-8") as file:
         cases = json.load(file)
     for case in cases:
-        tolerance = case.get("tolerance", TOLERANCE)
-        if said := differs(answer(model, case), case["expected"], tolerance):
-            name = case.get("signature") or f".{case['call']}"
-            sys.exit(f"{options.export_dir}: {name}({case['inputs']!r:.200}) gives{said}")
+        call = case.get("signature") or f".{case['call']}"
+        where = f"{options.export_dir}: {call}({case['inputs']!r:.200})"
+        try:
+            found = answer(model, case)
+        except Exception as error:  # Whatever a model may raise: one line says it.
+            sys.exit(f"{where} fails: {' '.join(str(error).split())[:800]}")
+        if said := differs(found, case["expected"], case.get("tolerance", TOLERANCE)):
+            sys.exit(f"{where} gives{said}")
     print(f"{options.export_dir}: {len(cases)} calls answer as they should")  # noqa: T201
 
 
