@@ -87,6 +87,33 @@ class Request:
             )
         return self.config
 
+    @cached_property
+    def shapes(self) -> Mapping[str, Any]:
+        """Shapes of all tensors of the checkpoint, by the names of the release.
+
+        Raises:
+            CheckpointError: If there is none, or it cannot be read.
+        """
+        _ = self.sizes  # that there is no model at all is said first
+        checkpoint = str(self.checkpoint)
+        if huggingface.is_folder(checkpoint):
+            tensors = huggingface.read_tensors(checkpoint)
+            return {name: value.shape for name, value in tensors.items()}
+        reader = tf1.open_checkpoint(tf1.resolve_prefix(checkpoint))
+        return dict(reader.get_variable_to_shape_map())
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels; ValueError where there are none, or no checkpoint that could have any."""
+        if self.shapes and not self.labels:
+            raise ValueError(
+                f"The answers of --export_type={self.export_type} are names, but none are known: "
+                "give --labels, comma-separated or a file with one a line, in the order of the "
+                "model's classes. A task.json beside the checkpoint and the id2label of a Hugging "
+                "Face folder would hold them."
+            )
+        return self.labels
+
     def load(self, model: keras.Model, unread: Sequence[str] = ()) -> None:
         """Gives a model the checkpoint's weights, as they will be stored.
 
@@ -98,9 +125,8 @@ class Request:
             CheckpointError: There is no checkpoint, it is of another model, or lacks a head.
             ValueError: The vocabulary is of another model, or the labels are.
         """
-        sizes, checkpoint = self.sizes, str(self.checkpoint)
+        sizes, checkpoint, shapes = self.sizes, str(self.checkpoint), self.shapes
         self._check_vocabulary(sizes.vocab_size)
-        shapes = weight_shapes(checkpoint)
         heads = [
             name
             for name in named_variables(model)
@@ -112,7 +138,7 @@ class Request:
                 f"{checkpoint} lacks them. Give a checkpoint that was trained for it, or another "
                 "--export_type."
             )
-        self._check_classes(model, shapes)
+        self._check_classes(model)
         report = initialize.load_weights(model, checkpoint)
         if lacking := [name for name in report.initialized if not name.startswith(tuple(unread))]:
             raise CheckpointError(f"{checkpoint} lacks {', '.join(lacking)}.")
@@ -126,17 +152,17 @@ class Request:
                 f"tokens and the model {size}. Give the --vocab_file that it was trained with."
             )
 
-    def _check_classes(self, model: keras.Model, shapes: Mapping[str, Any]) -> None:
+    def _check_classes(self, model: keras.Model) -> None:
         """A head of another size is the labels' fault, not the config's."""
         layer = getattr(model, "output_layer", None)
         own = {layer.bias.path} if layer is not None else set()
         for name, variable in named_variables(model).items():
-            if variable.path not in own or shapes[name][0] == variable.shape[0]:
+            if variable.path not in own or self.shapes[name][0] == variable.shape[0]:
                 continue
-            found, wanted = shapes[name][0], variable.shape[0]
+            found, wanted = self.shapes[name][0], variable.shape[0]
             known = (
                 f"there are {wanted} labels ({', '.join(self.labels)}, from {self.labels_from})"
-                if self.labels
+                if wanted == len(self.labels)
                 else f"--export_type={self.export_type} takes a head of {wanted}"
             )
             raise CheckpointError(
@@ -166,19 +192,6 @@ class Exported:
     cases: list[dict[str, Any]]
     signatures: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, object] = field(default_factory=dict)
-
-
-def weight_shapes(checkpoint: str) -> Mapping[str, Any]:
-    """Shapes of all tensors of a checkpoint by the names of the release.
-
-    Raises:
-        CheckpointError: If there is none, or it cannot be read.
-    """
-    if huggingface.is_folder(checkpoint):
-        tensors = huggingface.read_tensors(checkpoint)
-        return {name: value.shape for name, value in tensors.items()}
-    reader = tf1.open_checkpoint(tf1.resolve_prefix(checkpoint))
-    return dict(reader.get_variable_to_shape_map())
 
 
 def beside(checkpoint: str | None, name: str) -> Path | None:

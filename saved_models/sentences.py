@@ -113,28 +113,23 @@ class Embedding(_SentenceModule):
 
 def build_classification(request: Request) -> Exported:
     """A classifier; ValueError where the labels are not known."""
-    if not request.labels:
-        raise ValueError(
-            "A classifier's answers are names, but none are known: give --labels, comma-separated "
-            "or a file with one a line, in the order of the model's classes. A task.json beside "
-            "the checkpoint and the id2label of a Hugging Face folder would hold them."
-        )
-    model = build_classifier(request.sizes, len(request.labels))
+    labels = request.classes
+    model = build_classifier(request.sizes, len(labels))
     request.load(model)
     packing = TextPacking(request)
-    module = Classifier(request.network(model), packing, request.labels, request.pairs)
+    module = Classifier(request.network(model), packing, labels, request.pairs)
     texts, packed = _example(request)
     logits = np.asarray(model(packed)["logits"])
     probabilities = softmax(logits)
     best = np.argmax(probabilities, axis=1)
     answers = {
-        "label": [request.labels[number] for number in best],
+        "label": [labels[number] for number in best],
         "probability": probabilities.max(axis=1).tolist(),
-        "labels": [list(request.labels)] * len(best),
+        "labels": [list(labels)] * len(best),
         "probabilities": probabilities.tolist(),
     }
     cases = _cases(texts, answers, packed, {"logits": logits.tolist()})
-    return Exported(module, cases, module.signatures(), {"labels": list(request.labels)})
+    return Exported(module, cases, module.signatures(), {"labels": list(labels)})
 
 
 def build_regression(request: Request) -> Exported:

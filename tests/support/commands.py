@@ -12,7 +12,7 @@ from bert_tf import flags
 
 def run(command: str, **values: Any) -> None:
     """Parses flags from the values and calls the command's main; errors come as exceptions."""
-    module = importlib.import_module(f"bert_tf.{command}")
+    module = importlib.import_module(command if "." in command else f"bert_tf.{command}")
     parsed = absl_flags.FlagValues()
     with mock.patch.object(absl_flags, "FLAGS", parsed), mock.patch.object(flags, "FLAGS", parsed):
         own = {
