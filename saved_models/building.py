@@ -193,6 +193,10 @@ class Exported:
     signatures: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, object] = field(default_factory=dict)
 
+    def save(self, folder: Path) -> None:
+        """Writes the SavedModel."""
+        tf.saved_model.save(self.module, str(folder), signatures=dict(self.signatures))
+
 
 def beside(checkpoint: str | None, name: str) -> Path | None:
     """A file of a run, by its checkpoint, its directory, or the one in `best`; None for none."""

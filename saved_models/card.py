@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-
 from bert_tf.conversion import huggingface
 from bert_tf.conversion.tf1 import GLOBAL_STEP
 from bert_tf.files import write_text
@@ -32,7 +30,6 @@ def write_card(folder: Path, request: Request, exported: Exported) -> None:
 def _card(folder: Path, request: Request, exported: Exported) -> dict[str, Any]:
     card: dict[str, Any] = {
         "type": request.export_type,
-        **exported.facts,
         "do_lower_case": request.do_lower_case,
         "max_seq_length": request.max_seq_length,
         "vocab_size": max(request.tokenizer.inv_vocab) + 1,
@@ -49,24 +46,19 @@ def _card(folder: Path, request: Request, exported: Exported) -> dict[str, Any]:
     }
     if request.config is not None:
         card["config"] = request.config.to_dict()
-        card["parameters"] = _parameters(exported.module)
+        if isinstance(exported.module, TaskModule):
+            card["parameters"] = exported.module.network.parameters
         card["weights_dtype"] = request.options.weights_dtype
         card["weights_sha256"] = _digest(folder / "variables" / "variables.data-00000-of-00001")
         card["source"] = _source(str(request.checkpoint))
         card["metrics"] = _metrics(request.checkpoint)
-    return card
+    return {**card, **exported.facts}
 
 
 def _inputs(function: Any) -> dict[str, Any]:
     """Specs by name of a signature's arguments, however they were traced."""
     unnamed, named = function.structured_input_signature
     return {**{spec.name: spec for spec in unnamed}, **named}
-
-
-def _parameters(module: tf.Module) -> int:
-    if isinstance(module, TaskModule):
-        return module.network.parameters
-    return sum(int(variable.shape.num_elements()) for variable in module.variables)
 
 
 def _digest(path: Path) -> str:

@@ -23,7 +23,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
 from absl import flags as absl_flags
 
 from bert_tf import flags, task_flags
@@ -187,7 +186,7 @@ def export(request: Request, export_dir: Path) -> str:
         )
     exported = BUILDERS[request.export_type](request)
     with new_folder(export_dir) as partial:
-        tf.saved_model.save(exported.module, str(partial), signatures=dict(exported.signatures))
+        exported.save(partial)
         write_card(partial, request, exported)
         said = verify(partial, exported.cases)
         for path in partial.rglob("*"):
