@@ -45,6 +45,7 @@ class Request:
         pairs: Whether a second text is an input.
         start: Whether the beginning of every choice is an input of its own.
         top_k: Candidates for each [MASK].
+        told: All that the run's task.json says.
         options: How the model is stored and run.
         license: Of the weights, for the card.
     """
@@ -60,6 +61,7 @@ class Request:
     pairs: bool = False
     start: bool = False
     top_k: int = 5
+    told: Mapping[str, Any] = field(default_factory=dict)
     options: NetworkOptions = field(default_factory=NetworkOptions)
     license: str = ""
 

@@ -46,6 +46,8 @@ BUILDERS: dict[str, Callable[[Request], Exported]] = {
     "fill_mask": build_fill_mask,
     "embedding": build_embedding,
 }
+# Defaults of the commands: tokens of an input.
+_LENGTH, _LENGTHS = 128, {"embedding": 256, "squad": 384}
 VERIFY = Path(__file__).with_name("verify.py")
 _CONFIG_FILE, _VOCAB_FILE = "bert_config.json", "vocab.txt"
 
@@ -57,7 +59,7 @@ def define_flags() -> None:
     flags.define_model()
     flags.define_vocabulary()
     absl_flags.DEFINE_integer(
-        "max_seq_length", 128, "Most tokens of an input, [CLS] and [SEP] too; default: the run's."
+        "max_seq_length", None, "Most tokens of an input; default: the run's, or its command's."
     )
     absl_flags.DEFINE_string(
         "labels", None, "Classes in the model's order: a,b,c or a file; default: the run's."
@@ -126,12 +128,13 @@ def request_from_flags() -> Request:
     values = flags.FLAGS
     checkpoint = values.init_checkpoint
     known = task_flags.known_task_of(checkpoint) if checkpoint else None
-    said = dict(known.content) if known else {}
+    told = known.content if known else {}
     vocab_file, do_lower_case = _vocabulary(known)
     labels, labels_from = _labels(known)
     length = values.max_seq_length
-    if not flags.FLAGS["max_seq_length"].present:
-        length = said.get("max_seq_length", length)
+    if length is None:
+        default = _LENGTHS.get(values.export_type, _LENGTH)
+        length = told.get("max_seq_length", default)
     return Request(
         values.export_type,
         vocab_file,
@@ -141,9 +144,10 @@ def request_from_flags() -> Request:
         _config(),
         labels,
         labels_from,
-        pairs=bool(said.get("pairs")) if values.pairs is None else values.pairs,
-        start=bool(said.get("start")) if values.start is None else values.start,
+        pairs=bool(told.get("pairs")) if values.pairs is None else values.pairs,
+        start=bool(told.get("start")) if values.start is None else values.start,
         top_k=values.top_k,
+        told=told,
         options=NetworkOptions(
             values.weights_dtype,
             values.jit_compile,

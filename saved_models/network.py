@@ -116,6 +116,7 @@ class Network(tf.Module):
 
     def __call__(self, inputs: Tensors) -> Tensors:
         """Runs the model on padded inputs, and cuts its outputs back."""
+        inputs = {name: tf.convert_to_tensor(value) for name, value in inputs.items()}
         batch_buckets, length_buckets = self.options.batch_buckets, self.options.length_buckets
         if not (batch_buckets or length_buckets):
             return self._run(inputs)

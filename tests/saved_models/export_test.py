@@ -58,6 +58,21 @@ def test_what_lies_beside_the_checkpoint_need_not_be_named(run, requested, tmp_p
     assert told.options == NetworkOptions("bfloat16", True, (1, 8), (16,))
     assert told.vocab_file == small.VOCAB
     assert requested(run, labels="x, y,z").labels == ("x", "y", "z")
+    assert found.told["task"] == "classifier"
+
+
+@pytest.mark.parametrize(("export_type", "length"), [("fill_mask", 128), ("embedding", 256)])
+def test_lengths_are_those_of_the_commands(requested, tmp_path, export_type, length):
+    config = tmp_path / "bert_config.json"
+    config.write_text(
+        small.CONFIG.read_text().replace(
+            '"max_position_embeddings": 128',
+            """
+        "max_position_embeddings": 512""",
+        )
+    )
+    flags = {**FILES, "bert_config_file": config, "export_type": export_type}
+    assert requested(small.CHECKPOINT, **flags).max_seq_length == length
 
 
 def test_the_files_of_a_run_serve_its_best_checkpoint(run, requested, tmp_path):
