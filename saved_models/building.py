@@ -23,6 +23,7 @@ from bert_tf.inputs.features import SPECIALS_PAIR
 from bert_tf.tasks.job import BEST_DIRECTORY
 from bert_tf.tokenization import FullTokenizer
 from saved_models.network import Network, NetworkOptions, round_weights
+from saved_models.signatures import TaskModule
 
 # Word embeddings may have rows beyond the vocabulary, up to a multiple of this.
 _ROWS_TO_FILL_UP = 128
@@ -73,6 +74,12 @@ class Request:
             )
         if self.config is not None:
             self.config.check_length(self.max_seq_length)
+            most, buckets = self.config.max_position_embeddings, self.options.length_buckets
+            if buckets and buckets[-1] > most:
+                raise ValueError(
+                    f"--length_buckets must be no longer than the model's max_position_embeddings "
+                    f"= {most}, but the last is {buckets[-1]}."
+                )
 
     @cached_property
     def tokenizer(self) -> FullTokenizer:
@@ -188,12 +195,19 @@ class Exported:
         cases: Calls and what they should give, as `verify.py` takes them.
         signatures: Concrete functions by name.
         facts: What the card says of this type alone.
+        parameters: How many numbers its weights are; 0 for what has none.
     """
 
     module: tf.Module
     cases: list[dict[str, Any]]
     signatures: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, object] = field(default_factory=dict)
+    parameters: int = 0
+
+    @classmethod
+    def of(cls, module: TaskModule, cases: list[dict[str, Any]], **facts: object) -> Exported:
+        """A task, with its signatures."""
+        return cls(module, cases, module.signatures(), facts, module.network.parameters)
 
     def save(self, folder: Path) -> None:
         """Writes the SavedModel."""

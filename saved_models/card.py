@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import tensorflow as tf
+
 from bert_tf.conversion import huggingface
 from bert_tf.conversion.tf1 import GLOBAL_STEP
 from bert_tf.files import write_text
 from saved_models.building import Exported, Request, beside
-from saved_models.signatures import TaskModule
 
 CARD = "model_card.json"
 _EVALUATION = "eval_results.txt"
@@ -30,11 +31,13 @@ def write_card(folder: Path, request: Request, exported: Exported) -> None:
 def _card(folder: Path, request: Request, exported: Exported) -> dict[str, Any]:
     card: dict[str, Any] = {
         "type": request.export_type,
+        **exported.facts,
         "do_lower_case": request.do_lower_case,
         "max_seq_length": request.max_seq_length,
         "vocab_size": max(request.tokenizer.inv_vocab) + 1,
         "vocab_sha256": _digest(request.vocab_file),
         "license": request.license or "unknown",
+        "tensorflow": tf.__version__,
         "size_bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
         "signatures": {
             name: {
@@ -44,15 +47,14 @@ def _card(folder: Path, request: Request, exported: Exported) -> dict[str, Any]:
             for name, function in exported.signatures.items()
         },
     }
-    if request.config is not None:
-        card["config"] = request.config.to_dict()
-        if isinstance(exported.module, TaskModule):
-            card["parameters"] = exported.module.network.parameters
+    if exported.parameters:
+        card["config"] = request.sizes.to_dict()
+        card["parameters"] = exported.parameters
         card["weights_dtype"] = request.options.weights_dtype
         card["weights_sha256"] = _digest(folder / "variables" / "variables.data-00000-of-00001")
         card["source"] = _source(str(request.checkpoint))
         card["metrics"] = _metrics(request.checkpoint)
-    return {**card, **exported.facts}
+    return card
 
 
 def _inputs(function: Any) -> dict[str, Any]:
@@ -105,7 +107,8 @@ def _page(card: Mapping[str, Any]) -> str:
         ("parameters", card.get("parameters")),
         ("weights", card.get("weights_dtype")),
         ("size", f"{card['size_bytes'] / 1e6:.1f} MB"),
-        ("source", " of ".join(reversed(list(card.get("source", {}).values())))),
+        ("source", " (".join(card["source"].values()) + ")" if "source" in card else ""),
+        ("made with", f"TensorFlow {card['tensorflow']}"),
         ("longest input", f"{card['max_seq_length']} tokens"),
         ("text", "lower-cased" if card["do_lower_case"] else "cased"),
         ("vocabulary", f"{card['vocab_size']} tokens, SHA-256 `{card['vocab_sha256']}`"),

@@ -87,7 +87,7 @@ def build_choices(request: Request) -> Exported:
         {"signature": "serving_default", "inputs": texts, "expected": answers},
         {"signature": "serve_ids", "inputs": listed(packed), "expected": scores},
     ]
-    return Exported(module, cases, module.signatures(), {"start": request.start})
+    return Exported.of(module, cases, start=request.start)
 
 
 def packed_choices(

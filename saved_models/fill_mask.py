@@ -17,6 +17,7 @@ from bert_tf.tasks.task import POOLER
 from bert_tf.tokenization import FullTokenizer
 from saved_models.building import Exported, Request
 from saved_models.network import Network
+from saved_models.samples import TEXTS, listed, packed_in_python
 from saved_models.signatures import TaskModule, Tensors
 from saved_models.texts import STRINGS, TextPacking
 
@@ -104,12 +105,15 @@ def build_fill_mask(request: Request) -> Exported:
     network = request.network(model, unread, outputs=["mlm_logits"])
     packing = TextPacking(request, specials=[MASK])
     module = FillMask(network, packing, request.tokenizer, request.top_k)
-    case = {
-        "signature": "serving_default",
-        "inputs": {"text_a": _TEXTS},
-        "expected": expected_words(model, request.tokenizer, _TEXTS, request.top_k),
-    }
-    return Exported(module, [case], module.signatures(), {"top_k": request.top_k})
+    words = expected_words(model, request.tokenizer, _TEXTS, request.top_k)
+    ids = packed_in_python(request, TEXTS[1:3])
+    ids[POSITIONS] = np.array([[1, 2], [3, 0]], np.int32)
+    logits = {"mlm_logits": np.asarray(model(ids)["mlm_logits"]).tolist()}
+    cases = [
+        {"signature": "serving_default", "inputs": {"text_a": _TEXTS}, "expected": words},
+        {"signature": "serve_ids", "inputs": listed(ids), "expected": logits},
+    ]
+    return Exported.of(module, cases, top_k=request.top_k)
 
 
 def expected_words(

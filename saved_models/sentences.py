@@ -129,7 +129,7 @@ def build_classification(request: Request) -> Exported:
         "probabilities": probabilities.tolist(),
     }
     cases = _cases(texts, answers, packed, {"logits": logits.tolist()})
-    return Exported(module, cases, module.signatures(), {"labels": list(labels)})
+    return Exported.of(module, cases, labels=list(labels))
 
 
 def build_regression(request: Request) -> Exported:
@@ -141,7 +141,7 @@ def build_regression(request: Request) -> Exported:
     logits = np.asarray(model(packed)["logits"])
     answers = {"value": logits[:, 0].tolist()}
     cases = _cases(texts, answers, packed, {"logits": logits.tolist()})
-    return Exported(module, cases, module.signatures())
+    return Exported.of(module, cases)
 
 
 def build_embedding(request: Request) -> Exported:
@@ -154,7 +154,7 @@ def build_embedding(request: Request) -> Exported:
     vectors = _mean_vectors(model, packed).tolist()
     answers = {"embedding": vectors}
     cases = _cases({"text_a": TEXTS}, answers, packed, answers)
-    return Exported(module, cases, module.signatures(), {"size": request.sizes.hidden_size})
+    return Exported.of(module, cases, size=request.sizes.hidden_size)
 
 
 def _mean_vectors(model: keras.Model, packed: dict[str, np.ndarray]) -> np.ndarray:

@@ -9,6 +9,7 @@ import tensorflow as tf
 from bert_tf.conversion.convert import convert
 from bert_tf.modeling.task_heads import build_classifier
 from saved_models import export as command
+from saved_models.building import Exported
 from saved_models.network import NetworkOptions
 from saved_models.sentences import build_classification
 from saved_models.verify import differs, listed, tensors
@@ -153,6 +154,10 @@ MISTAKES = {
         "--export_type=classifier exports a model: --init_checkpoint must name one, but is empty",
     ),
     "too long": (lambda *_: {"max_seq_length": 999}, "has only max_position_embeddings = 128"),
+    "long buckets": (
+        lambda *_: {"length_buckets": "64,256"},
+        "no longer than the model's max_position_embeddings = 128, but the last is 256",
+    ),
     "no buckets": (lambda *_: {"batch_buckets": "1,x"}, "must be whole numbers, .* but is 1,x"),
 }
 
@@ -165,6 +170,16 @@ def test_mistakes_are_said_and_leave_nothing(run, tmp_path, mistake):
     with pytest.raises(ValueError, match=message):
         exports.export(changes.pop("init_checkpoint"), tmp_path / "out", **changes)
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_export_that_fails_in_a_fresh_process_leaves_nothing(tmp_path, monkeypatch):
+    case = {"call": "part", "inputs": ["x"], "expected": []}
+    monkeypatch.setitem(command.BUILDERS, "preprocessor", lambda _: Exported(tf.Module(), [case]))
+    with pytest.raises(
+        RuntimeError, match=r"fresh process: .*\.part\(\['x'\]\) fails: .* attribute"
+    ):
+        exports.export("", tmp_path / "out", "preprocessor", vocab_file=small.VOCAB)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_differences_are_told_by_their_place():

@@ -59,6 +59,12 @@ def test_the_model_sees_buckets_only(asked, seen):
     assert found.shape == (*asked, 32)
 
 
+def test_a_compiled_model_takes_a_batch_of_nothing():
+    options = NetworkOptions(jit_compile=True)
+    found = Network(MODELS["tokens"][0], options)(inputs_of((0, 8)))
+    assert found["logits"].shape == (0, 8, 8)
+
+
 @pytest.mark.parametrize(("dtype", "error"), [("float16", 2e-3), ("bfloat16", 2e-2)])
 def test_stored_types(dtype, error):
     """Close to the whole weights; equal to the model with rounded weights."""

@@ -132,7 +132,12 @@ def test_card(exported, run):
         "shape": [None, 3],
     }
     page = (exported / "README.md").read_text()
-    for said in ("# BERT, classifier", "| eval_accuracy | 0.75 |", "no, yes, perhaps"):
+    for said in (
+        "# BERT, classifier",
+        "/run (TensorFlow checkpoint) |",
+        "| eval_accuracy | 0.75 |",
+        "no, yes, perhaps",
+    ):
         assert said in page
     assert "| `serve_examples` | `examples` string [?] | `label` string [?]<br>" in page
 
