@@ -34,7 +34,7 @@ def define_files(published: str, kind: str) -> None:
         absl_flags.DEFINE_string(flag.removeprefix("--"), None, f"{kind} {purpose}.")
 
 
-def define_long_texts(default: str = TRUNCATE) -> None:
+def define_long_texts(default: str | None = TRUNCATE) -> None:
     """What is done with texts that are too long."""
     absl_flags.DEFINE_enum(
         "long_texts", default, [TRUNCATE, WINDOW], "What to do with texts that are too long."
@@ -54,9 +54,14 @@ def files_from_flags() -> dict[str, Path]:
 
 def stride_from_flags() -> int:
     """Tokens between windows over long texts; 0 to cut them."""
-    if flags.FLAGS.long_texts == TRUNCATE:
+    return stride_of(flags.FLAGS.long_texts, flags.FLAGS.max_seq_length)
+
+
+def stride_of(long_texts: str, length: int) -> int:
+    """The same of texts that are too long for `length` tokens, and what is done with them."""
+    if long_texts == TRUNCATE:
         return 0
-    stride, length = flags.FLAGS.doc_stride, flags.FLAGS.max_seq_length
+    stride = flags.FLAGS.doc_stride
     if stride is None:
         return max(length // 2, 1)
     if not 1 <= stride < length:

@@ -45,6 +45,7 @@ class Request:
         labels_from: Where they come from, for messages.
         pairs: Whether a second text is an input.
         start: Whether the beginning of every choice is an input of its own.
+        stride: Tokens from a window over a long text to the next; 0 where long texts are cut.
         top_k: Candidates for each [MASK].
         told: All that the run's task.json says.
         options: How the model is stored and run.
@@ -61,6 +62,7 @@ class Request:
     labels_from: str = ""
     pairs: bool = False
     start: bool = False
+    stride: int = 0
     top_k: int = 5
     told: Mapping[str, Any] = field(default_factory=dict)
     options: NetworkOptions = field(default_factory=NetworkOptions)

@@ -31,9 +31,9 @@ def write_card(folder: Path, request: Request, exported: Exported) -> None:
 def _card(folder: Path, request: Request, exported: Exported) -> dict[str, Any]:
     card: dict[str, Any] = {
         "type": request.export_type,
-        **exported.facts,
         "do_lower_case": request.do_lower_case,
         "max_seq_length": request.max_seq_length,
+        "doc_stride": request.stride,
         "vocab_size": max(request.tokenizer.inv_vocab) + 1,
         "vocab_sha256": _digest(request.vocab_file),
         "license": request.license or "unknown",
@@ -54,7 +54,7 @@ def _card(folder: Path, request: Request, exported: Exported) -> dict[str, Any]:
         card["weights_sha256"] = _digest(folder / "variables" / "variables.data-00000-of-00001")
         card["source"] = _source(str(request.checkpoint))
         card["metrics"] = _metrics(request.checkpoint)
-    return card
+    return {**card, **exported.facts}
 
 
 def _inputs(function: Any) -> dict[str, Any]:
@@ -110,6 +110,7 @@ def _page(card: Mapping[str, Any]) -> str:
         ("source", " (".join(card["source"].values()) + ")" if "source" in card else ""),
         ("made with", f"TensorFlow {card['tensorflow']}"),
         ("longest input", f"{card['max_seq_length']} tokens"),
+        ("tokens between windows", card["doc_stride"] or None),
         ("text", "lower-cased" if card["do_lower_case"] else "cased"),
         ("vocabulary", f"{card['vocab_size']} tokens, SHA-256 `{card['vocab_sha256']}`"),
         ("SHA-256 of the weights", f"`{card['weights_sha256']}`" if "source" in card else ""),

@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from bert_tf.inputs.windows import mean_of_windows
 from bert_tf.modeling.task_heads import build_multiple_choice
 from bert_tf.tasks.metrics import softmax
 from saved_models.building import Exported, Request
 from saved_models.network import ENCODER_INPUTS, Network
-from saved_models.samples import TEXTS, listed, packed_in_python
+from saved_models.samples import TEXTS, inputs_of, listed, windows_in_python
 from saved_models.signatures import TaskModule, Tensors
 from saved_models.texts import STRINGS, TextPacking
 
 
 class MultipleChoice(TaskModule):
-    """Which of several choices fits, as `bert_tf.run_swag` predicts it of texts that fit.
+    """Which of several choices fits, as `bert_tf.run_swag` predicts it.
 
     Answers: `choice` int32 [B], counted from 0; `probabilities` [B, C]. Scores: `logits` [B, C] of
     ids [B, C, T].
@@ -48,18 +49,8 @@ class MultipleChoice(TaskModule):
         choices = texts["choices"]
         if self._start:
             choices = texts["start"][:, None] + " " + choices
-        batch, count = tf.unstack(tf.shape(choices))
-        tokens = self.packing.tokens(
-            tf.concat([texts["context"], tf.reshape(choices, [-1])], axis=0)
-        )
-        contexts = tf.gather(tokens, tf.repeat(tf.range(batch), count))  # one for each choice
-        packed = self.packing.packed(contexts, tokens[batch:])  # [B * C, T]
-        logits = self.ids(
-            {
-                name: tf.reshape(value, [batch, count, tf.shape(value)[1]])
-                for name, value in packed.items()
-            }
-        )["logits"]
+        sequences = self.packing.sequences_of_choices(texts["context"], choices)
+        logits = sequences.mean(self.ids(sequences.inputs)["logits"])  # [B, C]
         return {
             "choice": tf.argmax(logits, axis=1, output_type=tf.int32),
             "probabilities": tf.nn.softmax(logits),
@@ -70,32 +61,25 @@ def build_choices(request: Request) -> Exported:
     """A model that chooses."""
     model = build_multiple_choice(request.sizes)
     request.load(model)
-    module = MultipleChoice(request.network(model), TextPacking(request), request.start)
+    module = MultipleChoice(request.network(model), TextPacking(request, pairs=True), request.start)
     choices = [[text, *TEXTS[1:3]] for text in TEXTS]
     texts: dict[str, Any] = {"context": TEXTS, "choices": choices}
     before = ""
     if request.start:
         texts["start"], before = ["The lamp"] * len(TEXTS), "The lamp "
-    packed = packed_choices(request, TEXTS, [[before + each for each in row] for row in choices])
-    logits = np.asarray(model(packed)["logits"])
+    seconds = [[before + each for each in row] for row in choices]
+    rows, owners = windows_in_python(request, TEXTS, seconds)
+    windows = [inputs_of(row) for row in rows]
+    ids = {name: np.stack([each[name] for each in windows]) for name in ENCODER_INPUTS}
+    windows_logits = np.asarray(model(ids)["logits"])
+    logits = mean_of_windows(windows_logits, owners)
     answers = {
         "choice": np.argmax(logits, axis=1).tolist(),
         "probabilities": softmax(logits).tolist(),
     }
-    scores = {"logits": logits.tolist()}
+    scores = {"logits": windows_logits.tolist()}
     cases = [
         {"signature": "serving_default", "inputs": texts, "expected": answers},
-        {"signature": "serve_ids", "inputs": listed(packed), "expected": scores},
+        {"signature": "serve_ids", "inputs": listed(ids), "expected": scores},
     ]
     return Exported.of(module, cases, start=request.start)
-
-
-def packed_choices(
-    request: Request, contexts: list[str], choices: list[list[str]]
-) -> dict[str, np.ndarray]:
-    """What run_swag makes of questions: the encoder's inputs, int32 [B, C, T]."""
-    rows = [
-        packed_in_python(request, [context] * len(own), own)
-        for context, own in zip(contexts, choices, strict=True)
-    ]
-    return {name: np.stack([row[name] for row in rows]) for name in ENCODER_INPUTS}

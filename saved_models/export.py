@@ -28,6 +28,7 @@ from absl import flags as absl_flags
 from bert_tf import flags, task_flags
 from bert_tf.config import BertConfig
 from bert_tf.files import new_folder, sync
+from bert_tf.inputs.packing import TRUNCATE, WINDOW
 from bert_tf.tasks.job import KnownTask
 from bert_tf.tokenization import validate_case_matches_checkpoint
 from saved_models.building import Exported, Request, beside
@@ -48,6 +49,13 @@ BUILDERS: dict[str, Callable[[Request], Exported]] = {
 }
 # Defaults of the commands: tokens of an input.
 _LENGTH, _LENGTHS = 128, {"embedding": 256, "squad": 384}
+# Where there is a choice, what the commands do with long texts.
+_LONG_TEXTS = {
+    "classifier": TRUNCATE,
+    "regression": TRUNCATE,
+    "multiple_choice": WINDOW,
+    "embedding": WINDOW,
+}
 VERIFY = Path(__file__).with_name("verify.py")
 _CONFIG_FILE, _VOCAB_FILE = "bert_config.json", "vocab.txt"
 
@@ -68,13 +76,15 @@ def define_flags() -> None:
     absl_flags.DEFINE_bool(
         "start", None, "Whether choices have a beginning in common; default: as in the run."
     )
+    task_flags.define_long_texts(None)
     absl_flags.DEFINE_integer("top_k", 5, "Candidates for each [MASK].", lower_bound=1)
     absl_flags.DEFINE_enum("weights_dtype", "float32", WEIGHTS_DTYPES, "Type to store weights in.")
     absl_flags.DEFINE_bool("jit_compile", False, "Compile the model with XLA, once for each shape.")
     absl_flags.DEFINE_list("batch_buckets", [], "Sizes to pad batches to, such as 1,8,32.")
     absl_flags.DEFINE_list("length_buckets", [], "Lengths to pad batches to, such as 32,64,128.")
     absl_flags.DEFINE_string("license", "", "Licence of the weights, for the card.")
-    absl_flags.adopt_module_key_flags(flags)  # so that --help shows them
+    for module in (flags, task_flags):  # so that --help shows them
+        absl_flags.adopt_module_key_flags(module)
 
 
 def _numbers(name: str) -> tuple[int, ...]:
@@ -123,6 +133,18 @@ def _vocabulary(known: KnownTask | None) -> tuple[Path, bool]:
     return vocab_file, lower
 
 
+def _stride(length: int) -> int:
+    values = flags.FLAGS
+    if values.long_texts and values.export_type not in _LONG_TEXTS:
+        raise ValueError(
+            f"--long_texts is a choice of {', '.join(_LONG_TEXTS)} only, but is given for "
+            f"{values.export_type}. Leave it out."
+        )
+    return task_flags.stride_of(
+        values.long_texts or _LONG_TEXTS.get(values.export_type, TRUNCATE), length
+    )
+
+
 def request_from_flags() -> Request:
     """What the flags ask for; what they leave open, as the checkpoint's run was told."""
     values = flags.FLAGS
@@ -146,6 +168,7 @@ def request_from_flags() -> Request:
         labels_from,
         pairs=bool(told.get("pairs")) if values.pairs is None else values.pairs,
         start=bool(told.get("start")) if values.start is None else values.start,
+        stride=_stride(length),
         top_k=values.top_k,
         told=told,
         options=NetworkOptions(

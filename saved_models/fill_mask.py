@@ -106,7 +106,7 @@ def build_fill_mask(request: Request) -> Exported:
     packing = TextPacking(request, specials=[MASK])
     module = FillMask(network, packing, request.tokenizer, request.top_k)
     words = expected_words(model, request.tokenizer, _TEXTS, request.top_k)
-    ids = packed_in_python(request, TEXTS[1:3])
+    ids, _ = packed_in_python(request, TEXTS[1:3])
     ids[POSITIONS] = np.array([[1, 2], [3, 0]], np.int32)
     logits = {"mlm_logits": np.asarray(model(ids)["mlm_logits"]).tolist()}
     cases = [

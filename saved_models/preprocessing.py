@@ -204,8 +204,8 @@ def build_preprocessor(request: Request) -> Exported:
 
 def expected_answers(request: Request) -> list[dict[str, Any]]:
     """Calls of a preprocessor and what the tokenizer in Python says to them."""
-    packed = listed(packed_in_python(request, TEXTS))
-    pairs = listed(packed_in_python(request, TEXTS[:-1], TEXTS[1:]))
+    packed = listed(packed_in_python(request, TEXTS)[0])
+    pairs = listed(packed_in_python(request, TEXTS[:-1], TEXTS[1:])[0])
     words = [_words(request.tokenizer, text) for text in TEXTS]
     parts = [[[word[part] for word in line] for line in words] for part in range(3)]
     return [

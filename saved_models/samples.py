@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bert_tf.inputs.packing import TextPacker
+from bert_tf.inputs.packing import TextPacker, Window
 from saved_models.building import Request
 
 # What the rules of the tokenizer and the packing are about, in few words.
@@ -21,20 +21,40 @@ TEXTS = [
 SECOND_TEXTS = [*TEXTS[1:], TEXTS[0]]
 
 
-def packed_in_python(
-    request: Request, texts: Sequence[str], seconds: Sequence[str | None] | None = None
-) -> dict[str, np.ndarray]:
-    """What the commands make of texts, or of pairs: the encoder's inputs, int32 [B, T]."""
-    packer = TextPacker(request.tokenizer, request.max_seq_length)
-    rows = [
-        packer.windows(text, [second])[0][0].packed
-        for text, second in zip(texts, seconds or [None] * len(texts), strict=True)
+def windows_in_python(
+    request: Request, texts: Sequence[str], seconds: Sequence[Sequence[str | None]] | None = None
+) -> tuple[list[list[Window]], np.ndarray]:
+    """What the commands make of texts, each beside one or more second ones.
+
+    Returns:
+        The windows, with one for each of the second texts, and the text of each, [W].
+    """
+    packer = TextPacker(request.tokenizer, request.max_seq_length, request.stride)
+    found = [
+        packer.windows(text, own)
+        for text, own in zip(texts, seconds or [[None]] * len(texts), strict=True)
     ]
+    owners = np.repeat(np.arange(len(found)), [len(each) for each in found])
+    return [window for each in found for window in each], owners
+
+
+def inputs_of(windows: Sequence[Window]) -> dict[str, np.ndarray]:
+    """The encoder's inputs, int32 [W, T]."""
+    rows = [window.packed for window in windows]
     return {
         "input_word_ids": np.array([row.input_ids for row in rows], np.int32),
         "input_mask": np.array([row.input_mask for row in rows], np.int32),
         "input_type_ids": np.array([row.segment_ids for row in rows], np.int32),
     }
+
+
+def packed_in_python(
+    request: Request, texts: Sequence[str], seconds: Sequence[str | None] | None = None
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Texts or pairs as the encoder's inputs, int32 [W, T], and the text of each window."""
+    pairs = [[second] for second in seconds] if seconds else None
+    windows, owners = windows_in_python(request, texts, pairs)
+    return inputs_of([window for (window,) in windows]), owners
 
 
 def listed(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:

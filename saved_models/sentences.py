@@ -1,16 +1,16 @@
 """Texts and pairs in; a class, a number or a vector out.
 
-Shapes: B examples, T tokens, C classes, H hidden size.
+Shapes: B examples, W windows over them, T tokens, C classes, H hidden size.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
+from bert_tf.inputs.windows import mean_of_windows
 from bert_tf.modeling.encoder import build_encoder
 from bert_tf.modeling.task_heads import build_classifier
 from bert_tf.tasks.features import normalized
@@ -20,7 +20,7 @@ from saved_models.building import Exported, Request
 from saved_models.network import Network
 from saved_models.samples import SECOND_TEXTS, TEXTS, listed, packed_in_python
 from saved_models.signatures import TaskModule, Tensors
-from saved_models.texts import STRINGS, TextPacking
+from saved_models.texts import STRINGS, Sequences, TextPacking
 
 _SMALLEST_SQUARE = 1e-24  # of a vector's length, which is scaled to 1
 
@@ -33,9 +33,14 @@ class _SentenceModule(TaskModule):
         self.packing = packing
         self.text_inputs = {"text_a": STRINGS, "text_b": STRINGS} if pairs else {"text_a": STRINGS}
 
-    def scores(self, texts: Tensors) -> Tensors:
-        """What `ids` says of texts."""
-        return self.ids(self.packing.packed_texts(*(texts[name] for name in self.text_inputs)))
+    def sequences(self, texts: Tensors) -> Sequences:
+        """The texts as input sequences."""
+        return self.packing.sequences(*(texts[name] for name in self.text_inputs))
+
+    def logits(self, texts: Tensors) -> tf.Tensor:
+        """Those of the examples [B, C], the mean of their windows."""
+        sequences = self.sequences(texts)
+        return sequences.mean(self.ids(sequences.inputs)["logits"])
 
 
 class Classifier(_SentenceModule):
@@ -59,7 +64,7 @@ class Classifier(_SentenceModule):
 
     def answer(self, texts: Tensors) -> Tensors:
         """See the class."""
-        probabilities = tf.nn.softmax(self.scores(texts)["logits"])  # [B, C]
+        probabilities = tf.nn.softmax(self.logits(texts))  # [B, C]
         labels = tf.constant(self.labels)
         return {
             "label": tf.gather(labels, tf.argmax(probabilities, axis=1)),
@@ -83,11 +88,11 @@ class Regression(_SentenceModule):
 
     def answer(self, texts: Tensors) -> Tensors:
         """See the class."""
-        return {"value": self.scores(texts)["logits"][:, 0]}
+        return {"value": self.logits(texts)[:, 0]}
 
 
 class Embedding(_SentenceModule):
-    """A vector of length 1 for a text, as `bert_tf.embed` makes it of texts that fit.
+    """A vector of length 1 for a text, as `bert_tf.embed` makes it.
 
     Answers and scores: `embedding` [B, H], the mean of the last layer's tokens, scaled.
 
@@ -101,14 +106,23 @@ class Embedding(_SentenceModule):
 
     def ids(self, inputs: Tensors) -> Tensors:
         """See the class."""
-        vectors = self.network(inputs)["sequence_output"]  # [B, T, H]
-        mask = tf.cast(inputs["input_mask"], tf.float32)[..., None]
-        mean = tf.reduce_sum(vectors * mask, axis=1) / tf.maximum(tf.reduce_sum(mask, axis=1), 1.0)
-        return {"embedding": tf.math.l2_normalize(mean, axis=1, epsilon=_SMALLEST_SQUARE)}
+        return _scaled(self._means(inputs)[0])
 
     def answer(self, texts: Tensors) -> Tensors:
-        """See the class."""
-        return self.scores(texts)
+        """See the class; of several windows, the mean weighted by their tokens."""
+        sequences = self.sequences(texts)
+        return _scaled(sequences.mean(*self._means(sequences.inputs)))
+
+    def _means(self, inputs: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
+        """Mean vectors of sequences [W, H], and their tokens [W]."""
+        vectors = self.network(inputs)["sequence_output"]  # [W, T, H]
+        mask = tf.cast(inputs["input_mask"], tf.float32)
+        tokens = tf.maximum(tf.reduce_sum(mask, axis=1), 1.0)
+        return tf.reduce_sum(vectors * mask[..., None], axis=1) / tokens[:, None], tokens
+
+
+def _scaled(vectors: tf.Tensor) -> Tensors:
+    return {"embedding": tf.math.l2_normalize(vectors, axis=1, epsilon=_SMALLEST_SQUARE)}
 
 
 def build_classification(request: Request) -> Exported:
@@ -116,11 +130,11 @@ def build_classification(request: Request) -> Exported:
     labels = request.classes
     model = build_classifier(request.sizes, len(labels))
     request.load(model)
-    packing = TextPacking(request)
+    packing = TextPacking(request, request.pairs)
     module = Classifier(request.network(model), packing, labels, request.pairs)
-    texts, packed = _example(request)
-    logits = np.asarray(model(packed)["logits"])
-    probabilities = softmax(logits)
+    texts, ids, owners = _example(request)
+    logits = np.asarray(model(ids)["logits"])
+    probabilities = softmax(mean_of_windows(logits, owners))
     best = np.argmax(probabilities, axis=1)
     answers = {
         "label": [labels[number] for number in best],
@@ -128,7 +142,7 @@ def build_classification(request: Request) -> Exported:
         "labels": [list(labels)] * len(best),
         "probabilities": probabilities.tolist(),
     }
-    cases = _cases(texts, answers, packed, {"logits": logits.tolist()})
+    cases = _cases(texts, answers, ids, {"logits": logits.tolist()})
     return Exported.of(module, cases, labels=list(labels))
 
 
@@ -136,11 +150,12 @@ def build_regression(request: Request) -> Exported:
     """A regression."""
     model = build_classifier(request.sizes, 1)
     request.load(model)
-    module = Regression(request.network(model), TextPacking(request), request.pairs)
-    texts, packed = _example(request)
-    logits = np.asarray(model(packed)["logits"])
-    answers = {"value": logits[:, 0].tolist()}
-    cases = _cases(texts, answers, packed, {"logits": logits.tolist()})
+    packing = TextPacking(request, request.pairs)
+    module = Regression(request.network(model), packing, request.pairs)
+    texts, ids, owners = _example(request)
+    logits = np.asarray(model(ids)["logits"])
+    answers = {"value": mean_of_windows(logits, owners)[:, 0].tolist()}
+    cases = _cases(texts, answers, ids, {"logits": logits.tolist()})
     return Exported.of(module, cases)
 
 
@@ -150,35 +165,31 @@ def build_embedding(request: Request) -> Exported:
     request.load(model, unread=[POOLER])
     network = request.network(model, unread=[POOLER], outputs=["sequence_output"])
     module = Embedding(network, TextPacking(request))
-    packed = packed_in_python(request, TEXTS)
-    vectors = _mean_vectors(model, packed).tolist()
-    answers = {"embedding": vectors}
-    cases = _cases({"text_a": TEXTS}, answers, packed, answers)
+    ids, owners = packed_in_python(request, TEXTS)
+    mask = ids["input_mask"][..., None]
+    means = (np.asarray(model(ids)["sequence_output"]) * mask).sum(axis=1) / mask.sum(axis=1)
+    vectors = mean_of_windows(means, owners, mask.sum(axis=(1, 2)))
+    answers, scores = ({"embedding": normalized(each).tolist()} for each in (vectors, means))
+    cases = _cases({"text_a": TEXTS}, answers, ids, scores)
     return Exported.of(module, cases, size=request.sizes.hidden_size)
 
 
-def _mean_vectors(model: keras.Model, packed: dict[str, np.ndarray]) -> np.ndarray:
-    vectors = np.asarray(model(packed)["sequence_output"])
-    mask = packed["input_mask"][..., None]
-    return normalized((vectors * mask).sum(axis=1) / mask.sum(axis=1))
-
-
-def _example(request: Request) -> tuple[dict[str, list[str]], dict[str, np.ndarray]]:
-    """Texts by the names of the inputs, and the same packed."""
+def _example(request: Request) -> tuple[dict[str, list[str]], dict[str, np.ndarray], np.ndarray]:
+    """Texts by the names of the inputs, the same as windows, and the text of each window."""
     if not request.pairs:
-        return {"text_a": TEXTS}, packed_in_python(request, TEXTS)
+        return {"text_a": TEXTS}, *packed_in_python(request, TEXTS)
     texts = {"text_a": TEXTS, "text_b": SECOND_TEXTS}
-    return texts, packed_in_python(request, TEXTS, SECOND_TEXTS)
+    return texts, *packed_in_python(request, TEXTS, SECOND_TEXTS)
 
 
 def _cases(
     texts: dict[str, list[str]],
     answers: dict[str, Any],
-    packed: dict[str, np.ndarray],
+    ids: dict[str, np.ndarray],
     scores: dict[str, Any],
 ) -> list[dict[str, Any]]:
     """Calls of the signatures and what they should give."""
     return [
         {"signature": "serving_default", "inputs": texts, "expected": answers},
-        {"signature": "serve_ids", "inputs": listed(packed), "expected": scores},
+        {"signature": "serve_ids", "inputs": listed(ids), "expected": scores},
     ]

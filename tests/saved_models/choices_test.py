@@ -43,7 +43,6 @@ def test_it_chooses_as_the_command(model, run, tmp_path):
         bert_config_file=run / "bert_config.json",
         vocab_file=run / "vocab.txt",
         max_seq_length=exports.LENGTH,
-        long_texts="truncate",
         output_dir=tmp_path / "predicted",
     )
     lines = (tmp_path / "predicted" / "predictions.jsonl").read_text().splitlines()

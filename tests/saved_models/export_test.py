@@ -51,19 +51,22 @@ def test_what_lies_beside_the_checkpoint_need_not_be_named(run, requested, tmp_p
     (tmp_path / "labels.txt").write_text("a\n\nb, really\nc\n")
     told = requested(
         run, labels=tmp_path / "labels.txt", pairs=False, do_lower_case=False, max_seq_length=9,
-        weights_dtype="bfloat16", jit_compile=True, batch_buckets="1,8", length_buckets="16",
-        **FILES,
+        long_texts="window", weights_dtype="bfloat16", jit_compile=True, batch_buckets="1,8",
+        length_buckets="16", **FILES,
     )  # fmt: skip
     assert told.labels == ("a", "b, really", "c")
     assert (told.pairs, told.do_lower_case, told.max_seq_length) == (False, False, 9)
+    assert (found.stride, told.stride) == (0, 4)
     assert told.options == NetworkOptions("bfloat16", True, (1, 8), (16,))
     assert told.vocab_file == small.VOCAB
     assert requested(run, labels="x, y,z").labels == ("x", "y", "z")
     assert found.told["task"] == "classifier"
 
 
-@pytest.mark.parametrize(("export_type", "length"), [("fill_mask", 128), ("embedding", 256)])
-def test_lengths_are_those_of_the_commands(requested, tmp_path, export_type, length):
+@pytest.mark.parametrize(
+    ("export_type", "length", "stride"), [("fill_mask", 128, 0), ("embedding", 256, 128)]
+)
+def test_lengths_are_those_of_the_commands(requested, tmp_path, export_type, length, stride):
     config = tmp_path / "bert_config.json"
     config.write_text(
         small.CONFIG.read_text().replace(
@@ -73,7 +76,8 @@ def test_lengths_are_those_of_the_commands(requested, tmp_path, export_type, len
         )
     )
     flags = {**FILES, "bert_config_file": config, "export_type": export_type}
-    assert requested(small.CHECKPOINT, **flags).max_seq_length == length
+    found = requested(small.CHECKPOINT, **flags)
+    assert (found.max_seq_length, found.stride) == (length, stride)
 
 
 def test_the_files_of_a_run_serve_its_best_checkpoint(run, requested, tmp_path):
@@ -154,6 +158,10 @@ MISTAKES = {
         "--export_type=classifier exports a model: --init_checkpoint must name one, but is empty",
     ),
     "too long": (lambda *_: {"max_seq_length": 999}, "has only max_position_embeddings = 128"),
+    "no choice of long texts": (
+        lambda *_: {"export_type": "fill_mask", "long_texts": "window"},
+        "--long_texts is a choice of classifier, .* only, but is given for fill_mask",
+    ),
     "long buckets": (
         lambda *_: {"length_buckets": "64,256"},
         "no longer than the model's max_position_embeddings = 128, but the last is 256",

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from bert_tf.modeling.encoder import build_encoder
 from bert_tf.modeling.task_heads import build_classifier
-from saved_models.sentences import build_regression
+from saved_models.sentences import build_classification, build_regression
 from tests.support import commands, exports
 
 LABELS = ["no", "yes", "perhaps"]
@@ -77,6 +77,19 @@ def test_a_classifier_answers_as_the_command_predicts(model, run, tmp_path):
     np.testing.assert_allclose(found["probabilities"], wanted, **WITHIN)
     assert found["labels"].astype(str).tolist() == [LABELS] * len(TEXTS)
     assert found["probability"].tolist() == found["probabilities"].max(axis=1).tolist()
+
+
+def test_pairs_may_be_read_in_windows(model, run, tmp_path):
+    rows = predicted(tmp_path, run, text_b="more", long_texts="window")
+    request = exports.request(
+        "classifier", run, labels=tuple(LABELS), pairs=True, stride=exports.LENGTH // 2
+    )
+    texts = {"text_a": tf.constant(TEXTS), "text_b": tf.constant(SECOND)}
+    found = build_classification(request).module.answer(texts)
+    wanted = [[row["probabilities"][label] for label in LABELS] for row in rows]
+    np.testing.assert_allclose(found["probabilities"], wanted, **WITHIN)
+    cut = exports.call(model, text_a=TEXTS, text_b=SECOND)["probabilities"]
+    assert np.abs(found["probabilities"] - cut).max() > 1e-4
 
 
 def test_signatures_have_the_names_and_types_of_the_contract(model):
@@ -165,8 +178,8 @@ def test_saved_again_inside_another_model(model, tmp_path):
 def test_a_regression_answers_as_the_command_predicts(tmp_path):
     made = build_classifier(exports.CONFIG, 1, seed=4)
     run = exports.run_folder(tmp_path / "run", made, task="regression", labels=[])
-    rows = predicted(tmp_path, run)
-    module = build_regression(exports.request("regression", run)).module
+    rows = predicted(tmp_path, run, long_texts="window", doc_stride=10)
+    module = build_regression(exports.request("regression", run, stride=10)).module
     found = module.answer({"text_a": tf.constant(TEXTS)})
     assert found.keys() == {"value"}
     wanted = [row["value"] for row in rows]
@@ -191,7 +204,6 @@ def test_vectors_are_those_of_the_command(tmp_path):
         bert_config_file=run / "bert_config.json",
         vocab_file=run / "vocab.txt",
         max_seq_length=exports.LENGTH,
-        long_texts="truncate",
     )
     found = exports.call(model, text_a=texts)
     assert exports.specs(model, "serve_ids")[1] == {"embedding": "float32"}
