@@ -17,7 +17,7 @@ from saved_models.building import Exported, Request
 from saved_models.network import ENCODER_INPUTS, Network
 from saved_models.samples import TEXTS, inputs_of, listed, windows_in_python
 from saved_models.signatures import TaskModule, Tensors
-from saved_models.texts import STRINGS, TextPacking
+from saved_models.texts import STRINGS, TextPacking, logits_of
 
 
 class MultipleChoice(TaskModule):
@@ -50,7 +50,7 @@ class MultipleChoice(TaskModule):
         if self._start:
             choices = texts["start"][:, None] + " " + choices
         sequences = self.packing.sequences_of_choices(texts["context"], choices)
-        logits = sequences.mean(self.ids(sequences.inputs)["logits"])  # [B, C]
+        logits = sequences.mean(logits_of(self.ids))  # [B, C]
         return {
             "choice": tf.argmax(logits, axis=1, output_type=tf.int32),
             "probabilities": tf.nn.softmax(logits),

@@ -20,7 +20,7 @@ from saved_models.building import Exported, Request
 from saved_models.network import Network
 from saved_models.samples import SECOND_TEXTS, TEXTS, listed, packed_in_python
 from saved_models.signatures import TaskModule, Tensors
-from saved_models.texts import STRINGS, Sequences, TextPacking
+from saved_models.texts import STRINGS, Sequences, TextPacking, logits_of
 
 _SMALLEST_SQUARE = 1e-24  # of a vector's length, which is scaled to 1
 
@@ -36,11 +36,6 @@ class _SentenceModule(TaskModule):
     def sequences(self, texts: Tensors) -> Sequences:
         """The texts as input sequences."""
         return self.packing.sequences(*(texts[name] for name in self.text_inputs))
-
-    def logits(self, texts: Tensors) -> tf.Tensor:
-        """Those of the examples [B, C], the mean of their windows."""
-        sequences = self.sequences(texts)
-        return sequences.mean(self.ids(sequences.inputs)["logits"])
 
 
 class Classifier(_SentenceModule):
@@ -64,7 +59,7 @@ class Classifier(_SentenceModule):
 
     def answer(self, texts: Tensors) -> Tensors:
         """See the class."""
-        probabilities = tf.nn.softmax(self.logits(texts))  # [B, C]
+        probabilities = tf.nn.softmax(self.sequences(texts).mean(logits_of(self.ids)))  # [B, C]
         labels = tf.constant(self.labels)
         return {
             "label": tf.gather(labels, tf.argmax(probabilities, axis=1)),
@@ -88,7 +83,7 @@ class Regression(_SentenceModule):
 
     def answer(self, texts: Tensors) -> Tensors:
         """See the class."""
-        return {"value": self.logits(texts)[:, 0]}
+        return {"value": self.sequences(texts).mean(logits_of(self.ids))[:, 0]}
 
 
 class Embedding(_SentenceModule):
@@ -110,8 +105,7 @@ class Embedding(_SentenceModule):
 
     def answer(self, texts: Tensors) -> Tensors:
         """See the class; of several windows, the mean weighted by their tokens."""
-        sequences = self.sequences(texts)
-        return _scaled(sequences.mean(*self._means(sequences.inputs)))
+        return _scaled(self.sequences(texts).mean(self._means))
 
     def _means(self, inputs: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
         """Mean vectors of sequences [W, H], and their tokens [W]."""

@@ -5,7 +5,7 @@ Shapes: B examples, K texts of each, W windows, T tokens of the longest, at most
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -18,7 +18,11 @@ from saved_models.graph_tokenizer import GraphTokenizer
 from saved_models.preprocessing import pack_inputs
 from saved_models.signatures import Tensors
 
+# From the inputs of windows [w, ...] to values [w, N] and what each window counts, [w].
+Read = Callable[[Tensors], tuple[tf.Tensor, tf.Tensor]]
+
 STRINGS = tf.TensorSpec([None], tf.string)
+CHUNK = 32  # windows that the model reads at once: a long text must not take all memory
 
 
 class Sequences(NamedTuple):
@@ -28,20 +32,56 @@ class Sequences(NamedTuple):
       inputs: the encoder's, int32 [W, T], or [W, K - 1, T] where a text has several beside it.
       owners: int64 [W], the example of each.
       count: int32 scalar, B.
+      windows: whether there may be many of an example.
     """
 
     inputs: Tensors
     owners: tf.Tensor
     count: tf.Tensor
+    windows: bool
 
-    def mean(self, values: tf.Tensor, weights: tf.Tensor | None = None) -> tf.Tensor:
-        """Of windows [W, N] to that of examples [B, N]; see `inputs.windows.mean_of_windows`."""
-        weights = tf.ones(tf.shape(self.owners)) if weights is None else weights
+    def mean(self, read: Read) -> tf.Tensor:
+        """Of what is read of windows to that of examples, [B, N].
+
+        As `inputs.windows.mean_of_windows`; windows are read some at a time.
+        """
+        values, weights = _in_chunks(read, self.inputs) if self.windows else read(self.inputs)
 
         def total(rows: tf.Tensor) -> tf.Tensor:
             return tf.math.unsorted_segment_sum(rows, self.owners, self.count)
 
         return total(values * weights[:, None]) / total(weights)[:, None]
+
+
+def logits_of(ids: Callable[[Tensors], Tensors]) -> Read:
+    """Reads the scores `logits` of windows, which count alike."""
+
+    def read(inputs: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
+        logits = ids(inputs)["logits"]
+        return logits, tf.ones(tf.shape(logits)[:1])
+
+    return read
+
+
+def _in_chunks(read: Read, inputs: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
+    """What `read` gives for all windows."""
+    # Once at least, so that the form of what it gives is known.
+    chunks = tf.maximum((tf.shape(inputs["input_mask"])[0] + CHUNK - 1) // CHUNK, 1)
+    shapes: list[tf.TensorShape] = []
+
+    def step(
+        number: tf.Tensor, values: tf.TensorArray, weights: tf.TensorArray
+    ) -> tuple[tf.Tensor, tf.TensorArray, tf.TensorArray]:
+        rows = slice(number * CHUNK, (number + 1) * CHUNK)
+        value, weight = read({name: each[rows] for name, each in inputs.items()})
+        shapes.append(tf.TensorShape([None, *value.shape[1:]]))
+        return number + 1, values.write(number, value), weights.write(number, weight)
+
+    arrays = [tf.TensorArray(tf.float32, chunks, infer_shape=False) for _ in range(2)]
+    _, values, weights = tf.while_loop(
+        lambda number, *_: number < chunks, step, (0, *arrays), parallel_iterations=1
+    )
+    return tf.ensure_shape(values.concat(), shapes[-1]), tf.ensure_shape(weights.concat(), [None])
 
 
 class TextPacking(tf.Module):
@@ -88,7 +128,7 @@ class TextPacking(tf.Module):
         shown, owners, size = self._windows(tf.stack(texts, axis=1))
         first = tf.range(tf.size(owners, tf.int64)) * size
         parts = [tf.gather(shown, first + number) for number in range(len(texts))]
-        return Sequences(self.packed(*parts), owners, tf.size(texts[0]))
+        return Sequences(self.packed(*parts), owners, tf.size(texts[0]), bool(self._stride))
 
     def sequences_of_choices(self, text: tf.Tensor, others: tf.Tensor) -> Sequences:
         """Examples of a text [B] and what it is read with, string [B, K - 1]."""
@@ -101,7 +141,7 @@ class TextPacking(tf.Module):
             name: tf.reshape(value, tf.concat([tf.shape(place), tf.shape(value)[1:]], axis=0))
             for name, value in packed.items()
         }
-        return Sequences(inputs, owners, tf.size(text))
+        return Sequences(inputs, owners, tf.size(text), bool(self._stride))
 
     def _windows(self, texts: tf.Tensor) -> tuple[tf.RaggedTensor, tf.Tensor, tf.Tensor]:
         """Tokens of each text [B, K] in each window [W * K, tokens], the example of each [W]; K.

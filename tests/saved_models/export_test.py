@@ -1,6 +1,8 @@
 """The command: what it takes from a checkpoint's folder, and what it refuses."""
 
+import ast
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -188,6 +190,15 @@ def test_an_export_that_fails_in_a_fresh_process_leaves_nothing(tmp_path, monkey
     ):
         exports.export("", tmp_path / "out", "preprocessor", vocab_file=small.VOCAB)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_fresh_process_imports_nothing_of_the_project():
+    tree = ast.parse(command.VERIFY.read_text())
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = {alias.name for node in imports for alias in node.names if isinstance(node, ast.Import)}
+    names |= {node.module for node in imports if isinstance(node, ast.ImportFrom)}
+    own = {"tensorflow", "tensorflow_text", "numpy"}
+    assert own < names <= own | set(sys.stdlib_module_names)
 
 
 def test_differences_are_told_by_their_place():

@@ -125,6 +125,10 @@ def test_batches_of_nothing_and_of_empty_texts(model):
     np.testing.assert_allclose(empty["probabilities"][0], among["probabilities"][0], **WITHIN)
 
 
+def test_nothing_is_compiled_unasked(exported):
+    assert exports.compiled_operations(exported) == set()
+
+
 def test_card(exported, run):
     card = json.loads((exported / "model_card.json").read_text())
     assert card["type"] == "classifier"
@@ -207,6 +211,7 @@ def test_vectors_are_those_of_the_command(tmp_path):
     )
     found = exports.call(model, text_a=texts)
     assert exports.specs(model, "serve_ids")[1] == {"embedding": "float32"}
+    assert exports.compiled_operations(tmp_path / "half") >= {"MatMul", "Softmax"}
     wanted = np.load(tmp_path / "vectors.npy")
     np.testing.assert_allclose(found["embedding"], wanted, rtol=0, atol=1e-3)  # of float16
     assert np.abs(found["embedding"] - wanted).max() > 1e-6

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from bert_tf.inputs.windows import mean_of_windows
 from saved_models.building import Request
 from saved_models.samples import inputs_of, windows_in_python
-from saved_models.texts import TextPacking
+from saved_models.texts import CHUNK, TextPacking
 from tests.support import small
 
 WORDS = ["the", "lamp", "é", "stairs", ",", "unaffable", "漢"]
@@ -65,14 +66,27 @@ def test_choices(stride):
     assert_same(found.inputs, [window for row in windows for window in row])
 
 
-def test_the_mean_of_windows_is_that_of_their_example():
-    _, graph = packing(6, False)
-    found = graph.sequences(tf.constant(["the " * 20, "the"]))
-    assert found.owners.numpy().tolist() == [0, 0, 0, 1]
-    values = tf.constant([[1.0], [2.0], [6.0], [5.0]])
-    assert found.mean(values).numpy().tolist() == [[3.0], [5.0]]
-    weights = tf.constant([1.0, 1.0, 2.0, 7.0])
-    assert found.mean(values, weights).numpy().tolist() == [[3.75], [5.0]]
+@pytest.mark.parametrize("stride", [0, 6])
+def test_the_mean_of_windows_is_that_of_their_example(stride):
+    """Weighted, and read some at a time."""
+    request, graph = packing(stride, False)
+    texts = ["the lamp é stairs " * 100, "the", "", "unaffable " * 5]
+    seen = []
+
+    def read(inputs):
+        ids, mask = (tf.cast(inputs[n], tf.float32) for n in ("input_word_ids", "input_mask"))
+        seen.append(ids.shape[0])
+        return tf.stack([ids[:, 1], ids[:, 2]], axis=1), tf.reduce_sum(mask, axis=1)
+
+    found = graph.sequences(tf.constant(texts)).mean(read)
+    windows, owners = windows_in_python(request, texts)
+    ids = inputs_of([window for (window,) in windows])
+    weights = ids["input_mask"].sum(axis=1)
+    expected = mean_of_windows(ids["input_word_ids"][:, 1:3], owners, weights)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert sum(seen) == len(owners)
+    assert seen == ([4] if stride == 0 else [CHUNK] * (len(owners) // CHUNK) + seen[-1:])
+    assert len(seen) > 1 or stride == 0
 
 
 def test_windows_over_pairs_need_room_for_both():

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from bert_tf.config import BertConfig
 from bert_tf.conversion import tf1
@@ -91,3 +92,11 @@ def specs(model: Any, signature: str) -> tuple[dict[str, str], dict[str, str]]:
 def sha256(path: Path) -> str:
     """Of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def compiled_operations(folder: Path) -> set[str]:
+    """The operations in those functions of a SavedModel that XLA must compile."""
+    model = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    functions = model.meta_graphs[0].graph_def.library.function
+    compiled = [each for each in functions if each.attr["_XlaMustCompile"].b]
+    return {node.op for each in compiled for node in each.node_def}
