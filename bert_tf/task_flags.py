@@ -34,7 +34,7 @@ def define_files(published: str, kind: str) -> None:
         absl_flags.DEFINE_string(flag.removeprefix("--"), None, f"{kind} {purpose}.")
 
 
-def define_long_texts(default: str = TRUNCATE) -> None:
+def define_long_texts(default: str | None = TRUNCATE) -> None:
     """What is done with texts that are too long."""
     absl_flags.DEFINE_enum(
         "long_texts", default, [TRUNCATE, WINDOW], "What to do with texts that are too long."
@@ -54,9 +54,14 @@ def files_from_flags() -> dict[str, Path]:
 
 def stride_from_flags() -> int:
     """Tokens between windows over long texts; 0 to cut them."""
-    if flags.FLAGS.long_texts == TRUNCATE:
+    return stride_of(flags.FLAGS.long_texts, flags.FLAGS.max_seq_length)
+
+
+def stride_of(long_texts: str, length: int) -> int:
+    """The same of texts that are too long for `length` tokens, and what is done with them."""
+    if long_texts == TRUNCATE:
         return 0
-    stride, length = flags.FLAGS.doc_stride, flags.FLAGS.max_seq_length
+    stride = flags.FLAGS.doc_stride
     if stride is None:
         return max(length // 2, 1)
     if not 1 <= stride < length:
@@ -73,13 +78,18 @@ def known_task_from_flags() -> KnownTask | None:
     directory = Path(flags.FLAGS.output_dir)
     own = not flags.FLAGS.do_train and holds_weights(directory)
     found = read_task(directory) if own else None
-    if found is None and (folder := flags.huggingface_folder()):
-        labels = huggingface.read_labels(folder)
-        source = f"id2label in {folder / huggingface.CONFIG}"
-        found = KnownTask(labels, len(labels) == 1, source, {}) if labels else None
-    elif found is None and flags.FLAGS.init_checkpoint:
-        found = find_task(flags.FLAGS.init_checkpoint)
+    if found is None and flags.FLAGS.init_checkpoint:
+        found = known_task_of(flags.FLAGS.init_checkpoint)
     return found
+
+
+def known_task_of(checkpoint: str) -> KnownTask | None:
+    """What a checkpoint was fine-tuned for, by its task.json or a Hugging Face folder's labels."""
+    if not huggingface.is_folder(checkpoint):
+        return find_task(checkpoint)
+    labels = huggingface.read_labels(checkpoint)
+    source = f"id2label in {Path(checkpoint) / huggingface.CONFIG}"
+    return KnownTask(labels, len(labels) == 1, source, {}) if labels else None
 
 
 def setting_from_flags(stride: int = 0) -> Setting:

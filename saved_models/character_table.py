@@ -12,6 +12,7 @@ hold what it looks at. They are read off Python's own lower-casing, as all else 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import unicodedata
 
 import numpy as np
@@ -58,6 +59,7 @@ class CharacterTable:
     folded: npt.NDArray[np.int32]
 
 
+@functools.cache
 def character_table(lower: bool) -> CharacterTable:
     """The table of cased (`lower=False`: nothing is folded) or uncased text; takes seconds."""
     folded: list[int] = []

@@ -11,13 +11,17 @@ Shapes: B examples, T `seq_length`.
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
 from bert_tf.inputs.features import SPECIALS_PAIR, SPECIALS_SINGLE
-from bert_tf.tokenization import load_vocab, require_tokens
+from bert_tf.tokenization import FullTokenizer, load_vocab, require_tokens
+from saved_models.building import Exported, Request
 from saved_models.graph_tokenizer import GraphTokenizer
+from saved_models.samples import TEXTS, listed, packed_in_python
 
 Packed = dict[str, tf.Tensor]
 
@@ -171,7 +175,6 @@ class Preprocessor(tf.Module):
       seq_length: T.
 
     Raises:
-      ValueError: `seq_length` has no room for text.
       MissingTokenError: a special token is not in the vocabulary.
     """
 
@@ -179,11 +182,6 @@ class Preprocessor(tf.Module):
         self, vocab_file: str | Path, do_lower_case: bool = True, seq_length: int = 128
     ) -> None:
         super().__init__(name="preprocessor")
-        if seq_length <= SPECIALS_PAIR:
-            raise ValueError(
-                f"--max_seq_length must be above {SPECIALS_PAIR} (three special tokens stand in "
-                f"a pair); got {seq_length}."
-            )
         special_tokens = SpecialTokens(vocab_file)
         self._tokenizer = GraphTokenizer(vocab_file, do_lower_case)
         self.vocab_file = tf.saved_model.Asset(str(vocab_file))
@@ -196,3 +194,37 @@ class Preprocessor(tf.Module):
     def __call__(self, sentences: tf.Tensor) -> Packed:
         """Single sentences, packed to the length of the export."""
         return self.bert_pack_inputs.__call__([self._tokenizer.tokenize(sentences)])
+
+
+def build_preprocessor(request: Request) -> Exported:
+    """A preprocessor; MissingTokenError where the vocabulary lacks a special token."""
+    module = Preprocessor(request.vocab_file, request.do_lower_case, request.max_seq_length)
+    return Exported(module, expected_answers(request))
+
+
+def expected_answers(request: Request) -> list[dict[str, Any]]:
+    """Calls of a preprocessor and what the tokenizer in Python says to them."""
+    packed = listed(packed_in_python(request, TEXTS)[0])
+    pairs = listed(packed_in_python(request, TEXTS[:-1], TEXTS[1:])[0])
+    words = [_words(request.tokenizer, text) for text in TEXTS]
+    parts = [[[word[part] for word in line] for line in words] for part in range(3)]
+    return [
+        {"call": "", "inputs": TEXTS, "expected": packed},
+        {"call": "bert_pack_inputs", "inputs": TEXTS, "expected": pairs},
+        {"call": "tokenize", "inputs": TEXTS, "expected": parts[0]},
+        {"call": "tokenize_with_offsets", "inputs": TEXTS, "expected": parts},
+    ]
+
+
+def _words(tokenizer: FullTokenizer, text: str) -> list[tuple[list[int], list[int], list[int]]]:
+    """Ids, first bytes and ends of the pieces of each word of a text."""
+    places = [0, *itertools.accumulate(len(char.encode()) for char in text)]
+    words: list[tuple[list[int], list[int], list[int]]] = []
+    for token, (start, end) in zip(*tokenizer.tokenize_with_offsets(text), strict=True):
+        if not token.startswith("##"):
+            words.append(([], [], []))
+        for part, value in zip(
+            words[-1], (tokenizer.vocab[token], places[start], places[end]), strict=True
+        ):
+            part.append(value)
+    return words

@@ -92,6 +92,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "bert_tf.files",
         "bert_tf.unicode_rules",  # the graph's tokenizer is made from the same rules
         "bert_tf.flags",
+        "bert_tf.task_flags",
         "bert_tf.modeling",
         "bert_tf.inputs",
         "bert_tf.conversion",

@@ -57,11 +57,12 @@ class ClassifierJob:
         return ClassificationTask(self.setting.config, length, len(self.data.labels), windows, seed)
 
     def describe(self) -> dict[str, object]:
-        """Task, classes, lengths."""
+        """Task, classes, whether texts come in pairs, lengths."""
         return {
             "task": "classifier" if self.data.labels else "regression",
             "data": self.data.name,
             "labels": list(self.data.labels),
+            "pairs": self.data.pairs,
             **self.setting.describe(),
         }
 

@@ -65,8 +65,13 @@ class MultipleChoiceJob:
         )
 
     def describe(self) -> dict[str, object]:
-        """Task, choices, lengths."""
-        return {"task": "multiple_choice", "choices": self._choices(), **self.setting.describe()}
+        """Task, choices, whether something stands before each of them, lengths."""
+        return {
+            "task": "multiple_choice",
+            "choices": self._choices(),
+            "start": self.columns.question is not None,
+            **self.setting.describe(),
+        }
 
     def _featurizer(self) -> ChoiceFeaturizer:
         setting = self.setting

@@ -47,6 +47,7 @@ class TextData:
         splits: `train`, `dev` and `test` to their files, those that there are.
         labels: Classes in order; none for a regression.
         metrics: Names in `metrics.METRICS`; the first one decides which checkpoint is best.
+        pairs: Whether examples have a second text.
         labels_from: Where the classes come from, if from a model trained before.
         lacking: Splits to the file of their second part, where that is not there.
         remark: What the user should know about the classes.
@@ -56,6 +57,7 @@ class TextData:
     splits: Mapping[str, tuple[Split, ...]]
     labels: tuple[str, ...]
     metrics: tuple[str, ...]
+    pairs: bool = False
     labels_from: str = ""
     lacking: Mapping[str, Path] = field(default_factory=dict)
     remark: str = ""
@@ -110,7 +112,8 @@ def glue_data(
                 f"The model does not name its classes ({known.source}): they are taken as "
                 f"{', '.join(labels)}, in this order. Name them there if the order is another."
             )
-    return TextData(task_name.lower(), splits, labels, task.metrics, source, lacking, remark)
+    pairs = any(each and each.text_b is not None for each in (task.train, task.dev, task.test))
+    return TextData(task_name.lower(), splits, labels, task.metrics, pairs, source, lacking, remark)
 
 
 def _published(task: GlueTask, split: str, data_dir: Path, language: str, part: str = "") -> Split:
@@ -196,4 +199,5 @@ def own_data(
         names = ("pearson", "spearman")
     elif len(labels) == 2:
         names = ("eval_accuracy", "f1", "matthews_correlation")
-    return TextData("classifier", splits, labels, names, source)
+    pairs = columns.text_b is not None
+    return TextData("classifier", splits, labels, names, pairs, source)
