@@ -18,6 +18,7 @@ import tensorflow as tf
 import tensorflow_text  # noqa: F401 - registers the ops of the tokenizer
 
 PACK = "bert_pack_inputs"
+TOLERANCE = 1e-5
 
 
 def answer(model: Any, call: str, texts: list[str]) -> Any:
@@ -38,6 +39,26 @@ def answer(model: Any, call: str, texts: list[str]) -> Any:
     return _listed(outputs)
 
 
+def ids_answer(model: Any, case: dict[str, Any]) -> Any:
+    """What `model`, a signature or a part of it says to a dictionary of whole numbers."""
+    inputs = {name: tf.constant(value, tf.int32) for name, value in case["inputs"].items()}
+    if "signature" in case:
+        return model.signatures[case["signature"]](**inputs)
+    part = getattr(model, case["call"]) if case["call"] else model
+    return part(inputs)
+
+
+def near(found: Any, expected: Any) -> bool:
+    """Whether names are the same and numbers within `TOLERANCE`."""
+    if isinstance(expected, dict):
+        same = isinstance(found, dict) and found.keys() == expected.keys()
+        return same and all(near(found[name], expected[name]) for name in expected)
+    if isinstance(found, list | tuple):
+        return len(found) == len(expected) and all(map(near, found, expected))
+    shapes = np.shape(found), np.shape(expected)
+    return shapes[0] == shapes[1] and np.allclose(found, expected, TOLERANCE, TOLERANCE)
+
+
 def _listed(value: Any) -> Any:
     return value.to_list() if isinstance(value, tf.RaggedTensor) else np.asarray(value).tolist()
 
@@ -48,12 +69,17 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("export_dir")
-    parser.add_argument("cases", help="JSON list of {call, texts, expected}")
+    parser.add_argument("cases", help="JSON list of {call, texts or inputs, expected}")
     options = parser.parse_args()
     model = tf.saved_model.load(options.export_dir)
     with open(options.cases, encoding="utf-8") as file:
         cases = json.load(file)
     for case in cases:
+        if "inputs" in case:
+            if not near(ids_answer(model, case), case["expected"]):
+                name = case.get("signature", f".{case.get('call')}")
+                sys.exit(f"{options.export_dir}: {name} gives other numbers than it should")
+            continue
         found = answer(model, case["call"], case["texts"])
         if found != case["expected"]:
             sys.exit(
