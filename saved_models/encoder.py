@@ -107,9 +107,9 @@ class Part(tf.Module):
         self.variables = list(self.trainable_variables)
         self.regularization_losses: list[Any] = []
         self._compute = compute
-        self.specs = input_specs(more_inputs)
+        self._specs = input_specs(more_inputs)
         for training in (False, True):  # the calls that a SavedModel will answer
-            self.__call__.get_concrete_function(self.specs, training=training)
+            self.__call__.get_concrete_function(self._specs, training=training)
 
     @tf.function(autograph=False)
     def __call__(self, inputs: Tensors, training: bool = False) -> Tensors:
@@ -189,7 +189,7 @@ class Encoder(Part):
             outputs = self._compute(inputs, False)
             return {name: outputs[name] for name in _SERVED}
 
-        return {"serving_default": serving_default.get_concrete_function(**self.specs)}
+        return {"serving_default": serving_default.get_concrete_function(**self._specs)}
 
 
 @dataclass(frozen=True)
