@@ -2,7 +2,10 @@
 
     encoder = bert_tf.load_encoder(FOLDER)
 
-gives the encoder of a SavedModel from TF Hub or of a Hugging Face folder as a Keras 3 layer.
+gives the encoder of a SavedModel from TF Hub or of a Hugging Face folder as a Keras 3 layer. Another
+process that reads a `.keras` file with such a layer has to know its class:
+
+    keras.models.load_model(FILE, custom_objects={"BertEncoder": bert_tf.BertEncoder})
 """
 
 import importlib
@@ -11,7 +14,10 @@ from typing import Any
 __version__ = "0.1.0"
 
 # Name to the module that has it, which is imported when the name is asked for.
-_LAZY = {"load_encoder": "bert_tf.conversion.initialize"}
+_LAZY = {
+    "load_encoder": "bert_tf.conversion.initialize",
+    "BertEncoder": "bert_tf.modeling.encoder",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -10,9 +10,10 @@ Shapes: B examples, T tokens, H hidden size, P predictions, V vocabulary.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from bert_tf.conversion import initialize, tfhub
 from bert_tf.conversion.tf1 import ENCODER_PREFIX, CheckpointError
 from bert_tf.conversion.weight_map import named_variables
 from bert_tf.files import new_folder, sync, write_text
+from bert_tf.modeling import kernels
 from bert_tf.modeling.heads import BertPretrainer, build_pretrainer
 from bert_tf.tokenization import load_vocab
 from saved_models.export import verify
@@ -68,11 +70,13 @@ class Weights:
         self.encoder = published(tfhub.ENCODER_ROWS)
         self.heads = {head: published(_HEADS[head]) for head in heads}
 
-    def used(self) -> keras.StatelessScope:
-        """Within it, the model computes with these variables."""
-        return keras.StatelessScope(
-            [(ours, tf.reshape(theirs, ours.shape)) for ours, theirs in self._pairs]
-        )
+    @contextlib.contextmanager
+    def used(self, training: bool) -> Iterator[None]:
+        """Within it, the model computes with these variables, when serving as fast as it can."""
+        values = [(ours, tf.reshape(theirs, ours.shape)) for ours, theirs in self._pairs]
+        fast = contextlib.nullcontext() if training else kernels.separate_projections()
+        with keras.StatelessScope(values), fast:
+            yield
 
 
 def _dropped(x: tf.Tensor, rate: float, site: int) -> tf.Tensor:
@@ -155,19 +159,19 @@ class Encoder(Part):
             return {name: encoded[name] for name in _OUTPUTS}
 
         def compute(inputs: Tensors, training: bool) -> Tensors:
-            with weights.used():
+            with weights.used(training):
                 outputs = encode(inputs, training)
             return {**outputs, "default": outputs["pooled_output"]}
 
         def masked_lm(inputs: Tensors, training: bool) -> Tensors:
-            with weights.used():
+            with weights.used(training):
                 outputs = encode(inputs, training)
                 table = model.encoder.embedding_table
                 logits = model.masked_lm(outputs["sequence_output"], inputs[POSITIONS], table)
             return {**outputs, "mlm_logits": logits}
 
         def next_sentence(inputs: Tensors, training: bool) -> Tensors:
-            with weights.used():
+            with weights.used(training):
                 outputs = encode(inputs, training)
                 logits = model.next_sentence(outputs["pooled_output"])
             return {**outputs, "nsp_logits": logits}
