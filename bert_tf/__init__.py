@@ -2,8 +2,8 @@
 
     encoder = bert_tf.load_encoder(FOLDER)
 
-gives the encoder of a SavedModel from TF Hub or of a Hugging Face folder as a Keras 3 layer. Another
-process that reads a `.keras` file with such a layer has to know its class:
+gives the encoder of a SavedModel from TF Hub or of a Hugging Face folder as a Keras 3 layer. Who
+reads a `.keras` file with such a layer in another process has to know its class:
 
     keras.models.load_model(FILE, custom_objects={"BertEncoder": bert_tf.BertEncoder})
 """

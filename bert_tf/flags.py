@@ -73,8 +73,8 @@ def define_model() -> None:
     flags.DEFINE_string(
         "init_checkpoint",
         None,
-        "Checkpoint to start from, weights only: a prefix, a directory, or what brings its config and "
-        "vocabulary, a Hugging Face folder or a SavedModel of a BERT encoder from TF Hub.",
+        "Checkpoint to start from, weights only: a prefix, a directory, or a Hugging Face folder or "
+        "a SavedModel of TF Hub's BERT encoders, which bring config and vocabulary.",
     )
 
 

@@ -1,9 +1,9 @@
 """The encoder: token ids in, vectors out, as published on TF Hub.
 
-The interface is that of `bert_en_uncased_L-12_H-768_A-12/4` (tensorflow.org/hub/common_saved_model_apis
-/text): call it with a dictionary and `training=`. Its variables have the published names, shapes and
-order, so that it can be fine-tuned and its weights exchanged with published models. `.mlm` has the
-published head of the masked language model; `.nsp`, next sentence prediction, is ours.
+The interface is that of `bert_en_uncased_L-12_H-768_A-12/4` (tensorflow.org/hub,
+common_saved_model_apis/text): call it with a dictionary and `training=`. Its variables have the
+published names, shapes and order, so that weights can be exchanged with published models. `.mlm`
+has the published head of the masked language model; `.nsp`, next sentence prediction, is ours.
 
 Shapes: B examples, T tokens, H hidden size, P predictions, V vocabulary.
 """
@@ -26,11 +26,10 @@ from bert_tf.config import BertConfig
 from bert_tf.conversion import initialize, tfhub
 from bert_tf.conversion.tf1 import ENCODER_PREFIX, CheckpointError
 from bert_tf.conversion.weight_map import named_variables
-from bert_tf.files import new_folder, sync, write_text
+from bert_tf.files import sync, write_text
 from bert_tf.modeling import kernels
 from bert_tf.modeling.heads import BertPretrainer, build_pretrainer
 from bert_tf.tokenization import load_vocab
-from saved_models.export import verify
 from saved_models.signatures import ENCODER_INPUTS, Tensors
 
 POSITIONS = "masked_lm_positions"
@@ -155,7 +154,9 @@ class Encoder(Part):
 
         def encode(inputs: Tensors, training: bool) -> Tensors:
             dropout = _dropped if training else None
-            encoded = model.encoder({name: inputs[name] for name in ENCODER_INPUTS}, dropout=dropout)
+            encoded = model.encoder(
+                {name: inputs[name] for name in ENCODER_INPUTS}, dropout=dropout
+            )
             return {name: encoded[name] for name in _OUTPUTS}
 
         def compute(inputs: Tensors, training: bool) -> Tensors:
@@ -293,24 +294,16 @@ def _listed(value: Any) -> Any:
     return np.asarray(value).tolist()
 
 
-def export_encoder(source: Source, export_dir: Path) -> str:
-    """Writes and verifies an encoder; what the verification says.
+def save_encoder(source: Source, folder: Path) -> list[dict[str, Any]]:
+    """Writes an encoder and its card into a folder; the calls that verify it.
 
     Raises:
-      ValueError: the folder is there, or something does not fit the checkpoint. Nothing was
-        written.
+      ValueError: something does not fit the checkpoint; see `Source.load`.
     """
-    if export_dir.exists():
-        raise ValueError(
-            f"--export_dir must be new, but {export_dir} is there. Remove it, or name another "
-            "folder."
-        )
     model, heads = source.load()
     encoder = Encoder(model, source.vocab_file, source.do_lower_case, heads)
-    with new_folder(export_dir) as partial:
-        tf.saved_model.save(encoder, str(partial), signatures=encoder.signatures())
-        write_text(partial / tfhub.CARD, json.dumps(source.card(heads), indent=1) + "\n")
-        said = verify(partial, expected_answers(model, heads))
-        for path in partial.rglob("*"):
-            sync(path)
-    return said.replace(str(partial), str(export_dir))
+    tf.saved_model.save(encoder, str(folder), signatures=encoder.signatures())
+    write_text(folder / tfhub.CARD, json.dumps(source.card(heads), indent=1) + "\n")
+    for path in folder.rglob("*"):
+        sync(path)
+    return expected_answers(model, heads)

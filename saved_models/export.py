@@ -3,8 +3,12 @@
     python -m saved_models.export --export_type=preprocessor --vocab_file=vocab.txt \\
       --do_lower_case=True --max_seq_length=128 --export_dir=preprocess
 
+    python -m saved_models.export --export_type=encoder --vocab_file=vocab.txt \\
+      --bert_config_file=bert_config.json --init_checkpoint=bert_model.ckpt --export_dir=encoder
+
 A preprocessor takes strings and gives `input_word_ids`, `input_mask` and `input_type_ids`, in place
-of `bert_en_uncased_preprocess/3`. Before the folder gets its name, a fresh process that imports
+of `bert_en_uncased_preprocess/3`; an encoder takes these and gives vectors, in place of
+`bert_en_uncased_L-12_H-768_A-12/4`. Before the folder gets its name, a fresh process that imports
 TensorFlow and tensorflow-text only loads it and compares its answers with the tokenizer's. Takes a
 minute.
 """
@@ -27,6 +31,7 @@ from bert_tf import flags
 from bert_tf.files import new_folder, write_text
 from bert_tf.inputs.features import PackedFeatures, pack
 from bert_tf.tokenization import FullTokenizer
+from saved_models.encoder import Source, save_encoder
 from saved_models.preprocessing import Preprocessor
 
 VERIFY = Path(__file__).with_name("verify.py")
@@ -42,7 +47,7 @@ TEXTS = [
 
 def define_flags() -> None:
     """All flags of this command."""
-    absl_flags.DEFINE_enum("export_type", None, ["preprocessor"], "What to write.", required=True)
+    absl_flags.DEFINE_enum("export_type", None, ["preprocessor", "encoder"], "What.", required=True)
     absl_flags.DEFINE_string("export_dir", None, "Folder to write; it must be new.", required=True)
     absl_flags.DEFINE_integer("max_seq_length", 128, "Tokens of an input, [CLS] and [SEP] too.")
     flags.define_model()  # a Hugging Face folder brings its vocabulary
@@ -126,11 +131,7 @@ def export_preprocessor(
         ValueError: the folder is there, or the length has no room for text.
         MissingTokenError: the vocabulary lacks a special token. Nothing was written.
     """
-    if export_dir.exists():
-        raise ValueError(
-            f"--export_dir must be new, but {export_dir} is there. Remove it, or name another "
-            "folder."
-        )
+    _check_new(export_dir)
     tokenizer = FullTokenizer(vocab_file, do_lower_case)
     with new_folder(export_dir) as partial:
         tf.saved_model.save(Preprocessor(vocab_file, do_lower_case, max_seq_length), str(partial))
@@ -146,13 +147,40 @@ def export_preprocessor(
     return said.replace(str(partial), str(export_dir))
 
 
+def _check_new(export_dir: Path) -> None:
+    if export_dir.exists():
+        raise ValueError(
+            f"--export_dir must be new, but {export_dir} is there. Remove it, or name another "
+            "folder."
+        )
+
+
+def export_encoder(source: Source, export_dir: Path) -> str:
+    """Writes and verifies an encoder; what the verification says.
+
+    Raises:
+        ValueError: the folder is there, or something does not fit the checkpoint; see
+            `Source.load`. Nothing was written.
+    """
+    _check_new(export_dir)
+    with new_folder(export_dir) as partial:
+        said = verify(partial, save_encoder(source, partial))
+    return said.replace(str(partial), str(export_dir))
+
+
 def main() -> None:
     """Exports what the flags name."""
     values = flags.FLAGS
     vocab_file, do_lower_case = flags.vocab_file_from_flags()
-    said = export_preprocessor(
-        vocab_file, do_lower_case, values.max_seq_length, Path(values.export_dir)
-    )
+    export_dir = Path(values.export_dir)
+    if values.export_type == "encoder":
+        if not values.init_checkpoint:
+            raise ValueError("--init_checkpoint must name the model to export, but is empty.")
+        config = flags.config_from_flags()
+        source = Source(config, values.init_checkpoint, vocab_file, do_lower_case)
+        said = export_encoder(source, export_dir)
+    else:
+        said = export_preprocessor(vocab_file, do_lower_case, values.max_seq_length, export_dir)
     sys.stdout.write(f"{said}\n")
 
 

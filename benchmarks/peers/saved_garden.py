@@ -1,7 +1,8 @@
-"""TensorFlow Model Garden: the encoder that its exporter for TF Hub writes, through its signature."""
+"""TensorFlow Model Garden: an encoder of its exporter for TF Hub, through its signature."""
 
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 import tf_keras
 from official.nlp.configs import encoders
@@ -9,11 +10,12 @@ from official.nlp.tools import export_tfhub_lib
 
 from benchmarks.peers import tensorflow_setup
 from benchmarks.peers.protocol import Case, Contender, serve
-from benchmarks.peers.saved_inputs import MATRIX_FLOPS, MATRIX_SIZE, steps
+from benchmarks.peers.saved_inputs import MATRIX_FLOPS, MATRIX_SIZE, Ids, Vectors, steps
 from bert_tf.config import BertConfig, named_config
 from bert_tf.conversion import huggingface, tfhub
 
 FOLDER = "model_garden"
+POOLED_RANK = 2  # [B, H]
 
 
 def export(config: BertConfig, source: Path, folder: Path) -> None:
@@ -56,13 +58,15 @@ def build(case: Case) -> Contender:
         export(named_config(case.model), source, folder)
     loaded = tf.saved_model.load(str(folder))
     function = loaded.signatures["serving_default"]
-    # The signature numbers inputs and outputs; what they are is told by the function's.
-    names = {spec.name: name for name, spec in loaded.__call__.concrete_functions[0].structured_input_signature[0][0].items()}
+    # The signature numbers inputs and outputs; what its inputs are, the call by name tells.
+    call = loaded.__call__.concrete_functions[0].structured_input_signature
+    names = {spec.name: name for name, spec in call[0][0].items()}
 
-    def answer(ids: dict) -> object:
+    def answer(ids: Ids) -> Vectors:
         inputs = {given: tf.constant(ids[name]) for given, name in names.items()}
         outputs = function(**inputs)
-        return next(value for value in outputs.values() if value.shape.rank == 2).numpy()
+        pooled = next(value for value in outputs.values() if value.shape.rank == POOLED_RANK)
+        return np.asarray(pooled)
 
     return Contender(
         steps=steps(answer, case),

@@ -10,6 +10,7 @@ from benchmarks.peers.batches import pretraining_batches
 from benchmarks.peers.protocol import Case
 from bert_tf.config import named_config
 
+Vectors = npt.NDArray[np.float32]
 Ids = dict[str, npt.NDArray[np.int32]]
 MATRIX_SIZE = 2048
 MATRIX_FLOPS = 2.0 * MATRIX_SIZE**3
@@ -29,7 +30,9 @@ def batches(case: Case) -> Iterator[Ids]:
 
 
 def steps(
-    answer: Callable[[Ids], npt.NDArray[np.float32]], case: Case, names: Mapping[str, str] | None = None
+    answer: Callable[[Ids], Vectors],
+    case: Case,
+    names: Mapping[str, str] | None = None,
 ) -> Callable[[int], float]:
     """Steps of a contender: batches in, as numpy arrays, and the pooled vectors out.
 
@@ -44,7 +47,7 @@ def steps(
     given = batches(case)
 
     def run(count: int) -> float:
-        pooled = np.zeros([1], np.float32)
+        pooled: Vectors = np.zeros([1], np.float32)
         for ids in itertools.islice(given, count):
             pooled = answer({(names or {}).get(name, name): value for name, value in ids.items()})
         return float(np.mean(np.square(pooled)))

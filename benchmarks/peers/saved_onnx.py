@@ -1,4 +1,4 @@
-"""ONNX Runtime with the fusions of its optimizer for transformers: attention, GELU, normalisation."""
+"""ONNX Runtime with its transformer fusions: attention, GELU, normalisation."""
 
 from pathlib import Path
 
@@ -10,7 +10,14 @@ from onnxruntime.transformers import optimizer
 from onnxruntime.transformers.fusion_options import FusionOptions
 
 from benchmarks.peers.protocol import Case, Contender, serve
-from benchmarks.peers.saved_inputs import MATRIX_FLOPS, MATRIX_SIZE, THEIR_NAMES, steps
+from benchmarks.peers.saved_inputs import (
+    MATRIX_FLOPS,
+    MATRIX_SIZE,
+    THEIR_NAMES,
+    Ids,
+    Vectors,
+    steps,
+)
 
 FILE, FUSED = "model.onnx", "fused.onnx"
 OPSET = 17
@@ -74,12 +81,12 @@ def build(case: Case) -> Contender:
     )
     types = {given.name: given.type for given in session.get_inputs()}
 
-    def answer(ids: dict) -> object:
+    def answer(ids: Ids) -> Vectors:
         inputs = {
             name: value if types[name] == "tensor(int32)" else value.astype(np.int64)
             for name, value in ids.items()
         }
-        return session.run(OUTPUTS, inputs)[1]
+        return np.asarray(session.run(OUTPUTS, inputs)[1])
 
     left, right = (np.ones([MATRIX_SIZE, MATRIX_SIZE], np.float32) for _ in range(2))
     return Contender(

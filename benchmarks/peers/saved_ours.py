@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
 from benchmarks.peers import tensorflow_setup
 from benchmarks.peers.protocol import Case, Contender, serve
-from benchmarks.peers.saved_inputs import MATRIX_FLOPS, MATRIX_SIZE, steps
+from benchmarks.peers.saved_inputs import MATRIX_FLOPS, MATRIX_SIZE, Ids, Vectors, steps
 from bert_tf.conversion import huggingface
-from saved_models.encoder import Source, export_encoder
+from saved_models.encoder import Source
+from saved_models.export import export_encoder
 
 FOLDER = "ours"
 
@@ -23,9 +25,9 @@ def build(case: Case) -> Contender:
     loaded = tf.saved_model.load(str(folder))
     function = loaded.signatures["serving_default"]
 
-    def answer(ids: dict) -> object:
+    def answer(ids: Ids) -> Vectors:
         inputs = {name: tf.constant(value) for name, value in ids.items()}
-        return function(**inputs)["pooled_output"].numpy()
+        return np.asarray(function(**inputs)["pooled_output"])
 
     return Contender(
         steps=steps(answer, case),

@@ -54,12 +54,14 @@ def load_encoder(
         CheckpointError: If there is no config, the folder cannot be read, or lacks weights.
     """
     form = form_at(path)
-    if config is None and form is None:
-        raise tf1.CheckpointError(
-            f"{path} must be a SavedModel or a Hugging Face folder, which bring their config, but "
-            "is neither. Give config=BertConfig.from_json_file(...) with a checkpoint."
-        )
-    encoder = build_encoder(config or form.read_config(path), dtype=dtype)
+    if config is None:
+        if form is None:
+            raise tf1.CheckpointError(
+                f"{path} must be a SavedModel or a Hugging Face folder, which bring their config, "
+                "but is neither. Give config=BertConfig.from_json_file(...) with a checkpoint."
+            )
+        config = form.read_config(path)
+    encoder = build_encoder(config, dtype=dtype)
     report = load_weights(encoder, str(path))
     if report.initialized:
         raise tf1.CheckpointError(

@@ -1,4 +1,4 @@
-"""SavedModels of the interface that TF Hub publishes BERT encoders with: weights, sizes, vocabulary.
+"""SavedModels with the interface of TF Hub's BERT encoders: weights, sizes, vocabulary.
 
 Those that TensorFlow Model Garden's exporter writes (`bert_en_uncased_L-12_H-768_A-12/4`) and ours
 (`saved_models.encoder`) name their variables alike, with a prefix or without. Weights are read from
@@ -20,7 +20,12 @@ from bert_tf.config import BertConfig
 from bert_tf.conversion import tf1
 from bert_tf.conversion.tf1 import CheckpointError, LoadReport
 
-MODEL, VARIABLES, ASSETS, CARD = "saved_model.pb", "variables/variables", "assets", "model_card.json"
+MODEL, VARIABLES, ASSETS, CARD = (
+    "saved_model.pb",
+    "variables/variables",
+    "assets",
+    "model_card.json",
+)
 VOCABULARY = "vocab.txt"
 
 _LAYER, _THEIR_LAYER = "bert/encoder/layer_{n}", "transformer/layer_{n}"
@@ -128,7 +133,7 @@ class _Variables:
     """The variables of a folder by the names of the release.
 
     Raises:
-        CheckpointError: If it cannot be read, lacks weights of the encoder, or has more than BERT's.
+        CheckpointError: If it cannot be read, lacks weights of the encoder or has others.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -164,9 +169,9 @@ class _Variables:
         """Name of every variable and its place in the checkpoint."""
         if _GRAPH not in self._shapes:
             raise CheckpointError(
-                f"{self.folder} must be a SavedModel of TensorFlow 2, whose variables lie beside an "
-                "object graph that tells their names, but there is none. Give the checkpoint that "
-                "it was made of."
+                f"{self.folder} must be a SavedModel of TensorFlow 2, with an object graph that "
+                "tells its variables' names, but there is none. Give the checkpoint that it was "
+                "made of."
             )
         content = self.raw(_GRAPH).item()
         graph = trackable_object_graph_pb2.TrackableObjectGraph.FromString(content)

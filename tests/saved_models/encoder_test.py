@@ -18,8 +18,8 @@ from bert_tf.conversion.tf1 import CheckpointError
 from bert_tf.conversion.weight_map import named_variables
 from bert_tf.modeling.heads import build_pretrainer
 from saved_models import encoder as encoder_module
-from saved_models.encoder import MLM, NSP, Encoder, Source, expected_answers, export_encoder
-from saved_models.export import verify
+from saved_models.encoder import MLM, NSP, Encoder, Source, expected_answers
+from saved_models.export import export_encoder, verify
 from saved_models.preprocessing import Preprocessor
 from tests.support import garden, small
 
@@ -96,11 +96,10 @@ MLM_VARIABLES = {
     "cls/predictions/transform/LayerNorm/beta": "H",
 }
 SIZES = {
-    **{"B": 3, "T": 9, "P": 3, "2": 2},
-    **{"V": CONFIG.vocab_size, "H": CONFIG.hidden_size, "A": CONFIG.num_attention_heads},
-    **{"D": CONFIG.hidden_size // CONFIG.num_attention_heads, "I": CONFIG.intermediate_size},
-    "M": CONFIG.max_position_embeddings,
-}
+    "B": 3, "T": 9, "P": 3, "2": 2, "V": CONFIG.vocab_size, "H": CONFIG.hidden_size,
+    "A": CONFIG.num_attention_heads, "D": CONFIG.hidden_size // CONFIG.num_attention_heads,
+    "I": CONFIG.intermediate_size, "M": CONFIG.max_position_embeddings,
+}  # fmt: skip
 
 
 def shape_of(text):
@@ -111,8 +110,7 @@ def filled(spec):
     """Inputs of the interface's shapes and types."""
     if isinstance(spec, list):
         return [tf.ragged.constant([[[1]], [[2, 3]], [[4]]], tf.int32) for _ in spec]
-    ((name, (dtype, _)),) = list(spec.items())[:1]
-    if dtype == "string":
+    if "sentences" in spec:
         return tf.constant(["the lamp", "stairs", "a"])
     batch = small.batch(size=3, length=9, predictions=3, vocab=CONFIG.vocab_size)
     return {name: tf.constant(batch[name]) for name in spec}
@@ -308,13 +306,22 @@ def test_dropout_is_on_in_training_and_new_in_each_call(model, name):
 
     def spread(training):
         calls = [part_of(model, name)(given, training=training) for _ in range(8)]
-        return np.std([call["pooled_output"].numpy() for call in calls], axis=0).mean()
+        return np.ptp([call["pooled_output"].numpy() for call in calls], axis=0).mean()
 
     assert spread(False) == 0.0
-    assert spread(True) > 1e-3
+    assert spread(True) > 1e-2
 
 
 # --- Fine-tuning. ---
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory):
+    """An export of weights that were trained, and can learn."""
+    folder = tmp_path_factory.mktemp("pretrained") / "hub"
+    source = Source(BertConfig.from_json_file(small.CONFIG), small.CHECKPOINT, small.VOCAB, True)
+    tf.saved_model.save(Encoder(source.load()[0], small.VOCAB, True), str(folder))
+    return folder
 
 
 def task(size=32, length=8):
@@ -332,15 +339,15 @@ def all_moved(before, variables):
     return all(np.any(old != variable.numpy()) for old, variable in pairs)
 
 
-def test_fine_tuning_as_a_layer_of_tf_keras(exported, tmp_path):
+def test_fine_tuning_as_a_layer_of_tf_keras(pretrained, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of tf_keras about itself
         import tf_keras
 
-        layer = hub.KerasLayer(str(exported), trainable=True)
+        layer = hub.KerasLayer(str(pretrained), trainable=True)
         given = {n: tf_keras.layers.Input((8,), dtype=tf.int32, name=n) for n in NAMES}
         encoded = layer(given)
-        assert encoded["sequence_output"].shape.as_list() == [None, 8, CONFIG.hidden_size]
+        assert encoded["sequence_output"].shape.as_list() == [None, 8, 32]
         assert len(encoded["encoder_outputs"]) == CONFIG.num_hidden_layers
         scores = tf_keras.layers.Dense(2)(encoded["pooled_output"])
         tuned = tf_keras.Model(given, scores)
@@ -359,10 +366,10 @@ def test_fine_tuning_as_a_layer_of_tf_keras(exported, tmp_path):
         assert len(again.trainable_variables) == len(VARIABLES) + 2
 
 
-def test_fine_tuning_inside_a_function(exported):
-    loaded = hub.load(str(exported))
+def test_fine_tuning_inside_a_function(pretrained):
+    loaded = hub.load(str(pretrained))
     batch, labels = task()
-    head = tf.Variable(tf.random.stateless_normal([CONFIG.hidden_size, 2], [1, 2], stddev=0.1))
+    head = tf.Variable(tf.random.stateless_normal([32, 2], [1, 2], stddev=0.5))
     variables = [*loaded.trainable_variables, head]
     before = [variable.numpy() for variable in variables]
 
@@ -372,7 +379,7 @@ def test_fine_tuning_inside_a_function(exported):
             logits = loaded(inputs, training=True)["pooled_output"] @ head
             loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
         for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
-            variable.assign_sub(0.05 * tf.convert_to_tensor(gradient))
+            variable.assign_sub(0.2 * tf.convert_to_tensor(gradient))
         return loss
 
     losses = [float(step(batch)) for _ in range(30)]
@@ -462,6 +469,30 @@ def test_a_folder_that_is_there_is_refused(tmp_path):
     source = checkpoint(tmp_path)
     with pytest.raises(ValueError, match=r"--export_dir must be new, but .* is there. Remove it"):
         export_encoder(source, tmp_path)
+
+
+def test_command(tmp_path):
+    source = checkpoint(tmp_path / "in")
+    (tmp_path / "in/bert_config.json").write_text(CONFIG.to_json_string())
+
+    def export(**values):
+        command = [sys.executable, "-m", "saved_models.export", "--export_type=encoder"]
+        command += [f"--{name}={value}" for name, value in values.items()]
+        return subprocess.run(command, cwd=small.ROOT, capture_output=True, text=True, check=False)
+
+    given = {"vocab_file": source.vocab_file, "export_dir": tmp_path / "out"}
+    refused = export(**given)
+    assert (refused.returncode, refused.stderr) == (
+        1, "error: --init_checkpoint must name the model to export, but is empty.\n"
+    )  # fmt: skip
+    given |= {"init_checkpoint": source.checkpoint, "do_lower_case": False}
+    done = export(**given, bert_config_file=tmp_path / "in/bert_config.json")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{tmp_path / 'out'}: 4 calls answer as they should\n"
+    # What was exported brings its config and vocabulary.
+    again = export(init_checkpoint=tmp_path / "out", export_dir=tmp_path / "again")
+    assert again.returncode == 0, again.stderr
+    assert not tf.saved_model.load(str(tmp_path / "again")).do_lower_case.numpy()
 
 
 def test_verification_notices_another_number(exported):

@@ -13,6 +13,7 @@ import tensorflow as tf
 import bert_tf
 from bert_tf.conversion import huggingface, tfhub
 from bert_tf.conversion.initialize import load_weights
+from bert_tf.conversion.keras_files import read_keras
 from bert_tf.conversion.tf1 import CheckpointError
 from bert_tf.conversion.weight_map import named_variables
 from bert_tf.modeling.encoder import build_encoder
@@ -171,7 +172,9 @@ def test_a_vocabulary_that_is_not_there_or_not_alone(tmp_path, values):
     (folder / "assets" / "vocab.txt").rename(folder / "assets" / "words")
     assert tfhub.find_vocabulary(folder)[0].name == "words"
     (folder / "assets" / "other").write_text("a")
-    with pytest.raises(CheckpointError, match=r"must hold one vocabulary, but holds other, words. "):
+    with pytest.raises(
+        CheckpointError, match=r"must hold one vocabulary, but holds other, words. "
+    ):
         tfhub.find_vocabulary(folder)
     shutil.rmtree(folder / "assets")
     with pytest.raises(CheckpointError, match=r"one vocabulary, but holds none. Give --vocab_file"):
@@ -192,7 +195,9 @@ def test_damaged_variables_and_those_without_names(tmp_path, values):
         prefix=str(folder / "variables/variables"),
         tensor_names=["x"], shape_and_slices=[""], tensors=[tf.zeros([1])],
     )  # fmt: skip
-    with pytest.raises(CheckpointError, match=r"must be a SavedModel of TensorFlow 2, .* but there"):
+    with pytest.raises(
+        CheckpointError, match=r"must be a SavedModel of TensorFlow 2, .* but there"
+    ):
         tfhub.read_tensors(folder)
 
 
@@ -214,6 +219,28 @@ def test_fine_tuning_starts_from_a_folder_alone(tmp_path):
     assert config == CONFIG.to_dict()
     assert (tmp_path / "out/vocab.txt").read_text().split() == garden.WORDS
     assert json.loads((tmp_path / "out/task.json").read_text())["do_lower_case"] is False
+
+
+def test_conversion_to_the_other_forms(tmp_path, values, capsys):
+    folder = written(tmp_path / "hub", values)
+    commands.run("convert_checkpoint", input=folder, output=tmp_path / "model.ckpt-1")
+    commands.run("convert_checkpoint", input=folder, output=tmp_path / "model.keras")
+    commands.run(
+        "convert_checkpoint", input=folder, output=tmp_path / "hf", output_format="huggingface"
+    )
+    assert f"{len(values)} weights: {folder} -> " in capsys.readouterr().out
+    expected = tfhub.read_tensors(folder)
+    kerases = read_keras(tmp_path / "model.keras")
+    for found in (
+        small.tensors(tmp_path / "model.ckpt-1"),
+        huggingface.read_tensors(tmp_path / "hf"),
+        {name: variable.numpy() for name, variable in kerases.items()},
+    ):
+        assert found.keys() == expected.keys()
+        for name, value in found.items():
+            np.testing.assert_array_equal(value, expected[name], err_msg=name)
+    with pytest.raises(ValueError, match=r"is a SavedModel, which is written by saved_models.expo"):
+        commands.run("convert_checkpoint", input=tmp_path / "model.keras", output=folder)
 
 
 # --- The Keras 3 layer. ---
