@@ -73,7 +73,7 @@ def define_model() -> None:
     flags.DEFINE_string(
         "init_checkpoint",
         None,
-        "Checkpoint to start from, weights only: a prefix, a directory, or a Hugging Face folder or "
+        "Checkpoint to start from, weights only: a prefix, a directory, a Hugging Face folder or "
         "a SavedModel of TF Hub's BERT encoders, which bring config and vocabulary.",
     )
 

@@ -240,7 +240,7 @@ def test_conversion_to_the_other_forms(tmp_path, values, capsys):
         for name, value in found.items():
             np.testing.assert_array_equal(value, expected[name], err_msg=name)
     with pytest.raises(ValueError, match=r"is a SavedModel, which is written by saved_models.expo"):
-        commands.run("convert_checkpoint", input=tmp_path / "model.keras", output=folder)
+        commands.run("convert_checkpoint", input=folder, output=folder)
 
 
 # --- The Keras 3 layer. ---
