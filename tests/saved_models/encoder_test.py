@@ -519,6 +519,7 @@ def test_needs_tensorflow_alone(exported):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "bert_tf" not in done.stdout
+    assert "tensorflow_text" not in done.stdout
 
 
 def test_encoder_before_it_is_saved(tmp_path):
