@@ -7,27 +7,28 @@
       --vocab_file=vocab.txt --input=model.ckpt-1000 --output=for_transformers \\
       --output_format=huggingface
 
-A name that ends in .keras is a Keras file, a folder with a config.json is Hugging Face's, anything
-else the prefix of a checkpoint. Weights arrive bit for bit, heads included, and the labels of a
-task.json beside them become a folder's id2label; a table says what went where. BERT-Base takes
-half a minute.
+A name that ends in .keras is a Keras file, a folder with a config.json is Hugging Face's, one with
+a saved_model.pb is TF Hub's (and only read), anything else the prefix of a checkpoint. Weights
+arrive bit for bit, heads included, and the labels of a task.json beside them become a folder's
+id2label; a table says what went where. BERT-Base takes half a minute.
 """
 
 import sys
 from pathlib import Path
+from typing import cast
 
 from absl import flags as absl_flags
 
 from bert_tf import flags
 from bert_tf.config import BertConfig
-from bert_tf.conversion import convert, huggingface
+from bert_tf.conversion import convert, initialize
 from bert_tf.tasks.job import find_task
 
 
 def define_flags() -> None:
     """All flags of this command."""
     define = absl_flags.DEFINE_string
-    define("input", None, "Checkpoint, .keras file or Hugging Face folder to read.", required=True)
+    define("input", None, "Checkpoint, .keras file or folder to read.", required=True)
     define("output", None, "What to write.", required=True)
     absl_flags.DEFINE_enum(
         "output_format", None, convert.FORMS, "Form of --output; default: what its name says."
@@ -39,8 +40,8 @@ def define_flags() -> None:
 
 def _config(source: str, source_form: str, target_form: str) -> BertConfig | None:
     """The model's sizes, from where they are; None where they are not needed."""
-    if source_form == convert.HUGGING_FACE:
-        return huggingface.read_config(source)
+    if form := initialize.form_at(source):
+        return cast(BertConfig, form.read_config(source))
     if source_form == target_form or (source_form, target_form) == (convert.KERAS, convert.TF1):
         return None
     if not flags.FLAGS.bert_config_file:

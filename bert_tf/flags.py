@@ -10,7 +10,7 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from absl import app, flags, logging
 
@@ -24,7 +24,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 keep_freed_memory()
 
 from bert_tf.config import BertConfig
-from bert_tf.conversion import huggingface
+from bert_tf.conversion import huggingface, initialize
 from bert_tf.optimization import RULES
 from bert_tf.tokenization import (
     FullTokenizer,
@@ -73,8 +73,8 @@ def define_model() -> None:
     flags.DEFINE_string(
         "init_checkpoint",
         None,
-        "Checkpoint to start from, weights only: a prefix, a directory, or a Hugging Face folder, "
-        "which brings its config and vocabulary.",
+        "Checkpoint to start from, weights only: a prefix, a directory, a Hugging Face folder or "
+        "a SavedModel of TF Hub's BERT encoders, which bring config and vocabulary.",
     )
 
 
@@ -179,10 +179,10 @@ def define_runtime() -> None:
 
 
 def config_from_flags() -> BertConfig:
-    """The config of --bert_config_file, or of a Hugging Face folder in --init_checkpoint."""
-    folder = huggingface_folder()
-    if not FLAGS.bert_config_file and folder:
-        return huggingface.read_config(folder)
+    """The config of --bert_config_file, or of a folder in --init_checkpoint that brings one."""
+    folder = FLAGS.init_checkpoint
+    if not FLAGS.bert_config_file and folder and (form := initialize.form_at(folder)):
+        return cast(BertConfig, form.read_config(folder))
     if not FLAGS.bert_config_file:
         raise ValueError(
             "--bert_config_file must name the JSON file with the sizes of the model, but is empty. "
@@ -201,10 +201,10 @@ def huggingface_folder() -> Path | None:
 
 
 def vocab_file_from_flags() -> tuple[Path, bool]:
-    """The vocabulary and whether it is lower-cased, of the flags or of a Hugging Face folder."""
-    folder = huggingface_folder()
-    if not FLAGS.vocab_file and folder:
-        found, do_lower_case = huggingface.find_vocabulary(folder)
+    """The vocabulary and whether it is lower-cased, of the flags or of a folder that brings it."""
+    folder = FLAGS.init_checkpoint
+    if not FLAGS.vocab_file and folder and (form := initialize.form_at(folder)):
+        found, do_lower_case = form.find_vocabulary(folder)
         return found, FLAGS.do_lower_case if FLAGS["do_lower_case"].present else do_lower_case
     if not FLAGS.vocab_file:
         raise ValueError(

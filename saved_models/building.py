@@ -21,7 +21,7 @@ from bert_tf.conversion.tf1 import CheckpointError
 from bert_tf.conversion.weight_map import named_variables
 from bert_tf.inputs.features import SPECIALS_PAIR
 from bert_tf.tasks.job import BEST_DIRECTORY
-from bert_tf.tokenization import FullTokenizer
+from bert_tf.tokenization import FullTokenizer, load_vocab
 from saved_models.network import Network, NetworkOptions, round_weights
 from saved_models.signatures import TaskModule
 
@@ -137,7 +137,7 @@ class Request:
             ValueError: The vocabulary is of another model, or the labels are.
         """
         sizes, checkpoint, shapes = self.sizes, str(self.checkpoint), self.shapes
-        self._check_vocabulary(sizes.vocab_size)
+        check_vocabulary(self.vocab_file, sizes.vocab_size)
         heads = [
             name
             for name in named_variables(model)
@@ -154,14 +154,6 @@ class Request:
         if lacking := [name for name in report.initialized if not name.startswith(tuple(unread))]:
             raise CheckpointError(f"{checkpoint} lacks {', '.join(lacking)}.")
         round_weights(model, self.options.weights_dtype)
-
-    def _check_vocabulary(self, size: int) -> None:
-        count = max(self.tokenizer.inv_vocab) + 1
-        if not count <= size < count + _ROWS_TO_FILL_UP:
-            raise ValueError(
-                f"The vocabulary must be the checkpoint's, but {self.vocab_file} has {count} "
-                f"tokens and the model {size}. Give the --vocab_file that it was trained with."
-            )
 
     def _check_classes(self, model: keras.Model) -> None:
         """A head of another size is the labels' fault, not the config's."""
@@ -214,6 +206,16 @@ class Exported:
     def save(self, folder: Path) -> None:
         """Writes the SavedModel."""
         tf.saved_model.save(self.module, str(folder), signatures=dict(self.signatures))
+
+
+def check_vocabulary(vocab_file: str | Path, size: int) -> None:
+    """Raises ValueError where a vocabulary is not that of a model of `size` word embeddings."""
+    count = max(load_vocab(vocab_file).values()) + 1
+    if not count <= size < count + _ROWS_TO_FILL_UP:
+        raise ValueError(
+            f"The vocabulary must be the checkpoint's, but {vocab_file} has {count} tokens and "
+            f"the model {size}. Give the --vocab_file that it was trained with."
+        )
 
 
 def beside(checkpoint: str | None, name: str) -> Path | None:

@@ -3,11 +3,15 @@
     python -m saved_models.export --export_type=preprocessor --vocab_file=vocab.txt \\
       --do_lower_case=True --max_seq_length=128 --export_dir=preprocess
 
+    python -m saved_models.export --export_type=encoder --vocab_file=vocab.txt \\
+      --bert_config_file=bert_config.json --init_checkpoint=bert_model.ckpt --export_dir=encoder
+
     python -m saved_models.export --export_type=classifier --init_checkpoint=mrpc/best \\
       --export_dir=mrpc_served
 
 A preprocessor takes strings and gives `input_word_ids`, `input_mask` and `input_type_ids`, in place
-of `bert_en_uncased_preprocess/3`. The tasks take strings and give answers; what lies beside the
+of `bert_en_uncased_preprocess/3`; an encoder takes these and gives vectors, in place of
+`bert_en_uncased_L-12_H-768_A-12/4`. The tasks take strings and give answers; what lies beside the
 checkpoint of a run (config, vocabulary, labels, lengths) need not be named. Before the folder gets
 its name, a fresh process that imports TensorFlow and tensorflow-text only loads it and compares its
 answers with those of the model and the tokenizer in Python. Takes a minute.
@@ -30,19 +34,26 @@ from bert_tf.config import BertConfig
 from bert_tf.files import new_folder, sync
 from bert_tf.inputs.packing import TRUNCATE, WINDOW
 from bert_tf.tasks.job import KnownTask
+from bert_tf.tasks.squad_job import THRESHOLD
 from bert_tf.tokenization import validate_case_matches_checkpoint
 from saved_models.building import Exported, Request, beside
 from saved_models.card import write_card
 from saved_models.choices import build_choices
+from saved_models.encoder import build_encoder
 from saved_models.fill_mask import build_fill_mask
+from saved_models.ner import build_ner
 from saved_models.network import WEIGHTS_DTYPES, NetworkOptions
 from saved_models.preprocessing import build_preprocessor
 from saved_models.sentences import build_classification, build_embedding, build_regression
+from saved_models.squad import build_squad
 
 BUILDERS: dict[str, Callable[[Request], Exported]] = {
     "preprocessor": build_preprocessor,
+    "encoder": build_encoder,
     "classifier": build_classification,
     "regression": build_regression,
+    "ner": build_ner,
+    "squad": build_squad,
     "multiple_choice": build_choices,
     "fill_mask": build_fill_mask,
     "embedding": build_embedding,
@@ -57,6 +68,15 @@ _LONG_TEXTS = {
     "embedding": WINDOW,
 }
 VERIFY = Path(__file__).with_name("verify.py")
+# Flags of `squad` that override what `task.json` says under these names.
+_SQUAD_FLAGS = {
+    "doc_stride": "doc_stride",
+    "max_query_length": "max_query_length",
+    "n_best_size": "n_best_size",
+    "max_answer_length": "max_answer_length",
+    "version_2_with_negative": "version_2",
+    THRESHOLD: THRESHOLD,
+}
 _CONFIG_FILE, _VOCAB_FILE = "bert_config.json", "vocab.txt"
 
 
@@ -77,6 +97,17 @@ def define_flags() -> None:
         "start", None, "Whether choices have a beginning in common; default: as in the run."
     )
     task_flags.define_long_texts(None)
+    absl_flags.DEFINE_integer("max_query_length", None, "Of squad: most tokens of a question.")
+    absl_flags.DEFINE_integer("n_best_size", None, "Of squad: places considered at each end.")
+    absl_flags.DEFINE_integer("max_answer_length", None, "Of squad: most tokens of an answer.")
+    absl_flags.DEFINE_bool(
+        "version_2_with_negative", None, "Of squad: whether questions may have no answer."
+    )
+    absl_flags.DEFINE_float(
+        THRESHOLD,
+        None,
+        "Of squad: odds of no answer above which there is none; default: the run's.",
+    )
     absl_flags.DEFINE_integer("top_k", 5, "Candidates for each [MASK].", lower_bound=1)
     absl_flags.DEFINE_enum("weights_dtype", "float32", WEIGHTS_DTYPES, "Type to store weights in.")
     absl_flags.DEFINE_bool("jit_compile", False, "Compile the model with XLA, once for each shape.")
@@ -140,6 +171,8 @@ def _stride(length: int) -> int:
             f"--long_texts is a choice of {', '.join(_LONG_TEXTS)} only, but is given for "
             f"{values.export_type}. Leave it out."
         )
+    if values.export_type == "squad":  # whose windows are its own affair
+        return 0
     return task_flags.stride_of(
         values.long_texts or _LONG_TEXTS.get(values.export_type, TRUNCATE), length
     )
@@ -150,12 +183,18 @@ def request_from_flags() -> Request:
     values = flags.FLAGS
     checkpoint = values.init_checkpoint
     known = task_flags.known_task_of(checkpoint) if checkpoint else None
-    told = known.content if known else {}
+    told = dict(known.content) if known else {}
+    if values.export_type == "squad":
+        given = {key: values[flag].value for flag, key in _SQUAD_FLAGS.items()}
+        told |= {key: value for key, value in given.items() if value is not None}
     vocab_file, do_lower_case = _vocabulary(known)
     labels, labels_from = _labels(known)
+    config = _config()
     length = values.max_seq_length
     if length is None:
         default = _LENGTHS.get(values.export_type, _LENGTH)
+        if values.export_type == "encoder" and config:
+            default = config.max_position_embeddings
         length = told.get("max_seq_length", default)
     return Request(
         values.export_type,
@@ -163,7 +202,7 @@ def request_from_flags() -> Request:
         do_lower_case,
         length,
         checkpoint,
-        _config(),
+        config,
         labels,
         labels_from,
         pairs=bool(told.get("pairs")) if values.pairs is None else values.pairs,

@@ -15,6 +15,8 @@ import numpy as np
 import tensorflow as tf
 
 from bert_tf.inputs.features import SPECIALS_SINGLE
+from bert_tf.modeling.bilstm import build_feature_tagger
+from bert_tf.modeling.task_heads import build_token_classifier
 from bert_tf.tasks.metrics import softmax
 from bert_tf.tasks.ner import SENTENCE, NerFeaturizer
 from bert_tf.tasks.ner_data import (
@@ -25,10 +27,12 @@ from bert_tf.tasks.ner_data import (
     entity_row,
     plain_sentence,
 )
-from bert_tf.tasks.task import encoder_inputs
+from bert_tf.tasks.task import POOLER, encoder_inputs
 from bert_tf.tokenization import FullTokenizer, require_tokens
+from saved_models.building import Exported, Request
 from saved_models.entities import EntityFinder
 from saved_models.graph_tokenizer import GraphTokenizer
+from saved_models.network import Network
 from saved_models.preprocessing import pack_inputs
 from saved_models.signatures import TaskModule, Tensors
 from saved_models.windows import CHUNK, Windows, places_in, read_windows, windows_over
@@ -76,7 +80,7 @@ class NerModule(TaskModule):
 
     def __init__(
         self,
-        model: keras.Model,
+        model: keras.Model | Network,
         vocab_file: str | Path,
         do_lower_case: bool,
         max_seq_length: int,
@@ -221,6 +225,22 @@ class NerModule(TaskModule):
             {**entity_row(sentence, one), "score": float(scores[one.first : one.last].mean())}
             for one in entities_of(tags)
         ]
+
+
+def build_ner(request: Request) -> Exported:
+    """A tagger, fine-tuned or on features; ValueError where the tags are not known."""
+    tags, features = request.classes, request.told.get("features")
+    model = (
+        build_feature_tagger(request.sizes, len(tags), features)
+        if features
+        else build_token_classifier(request.sizes, len(tags))
+    )
+    request.load(model, unread=[POOLER])
+    network = request.network(model, unread=[POOLER], outputs=["logits"])
+    module = NerModule(
+        network, request.vocab_file, request.do_lower_case, request.max_seq_length, tags
+    )
+    return Exported.of(module, module.cases(model), labels=list(tags))
 
 
 def _padded(rows: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, list[Any]]:

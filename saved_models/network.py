@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from bert_tf.conversion.weight_map import named_variables
+from bert_tf.modeling import kernels
 
 Tensors = dict[str, tf.Tensor]
 
@@ -108,9 +109,10 @@ class Network(tf.Module):
         values = [tf.cast(weight, tf.float32) for weight in self.weights]
         # Without a value the scope would fall back to variables that are not saved.
         nothing = [tf.zeros(variable.shape) for variable in self._unread]
-        with keras.StatelessScope(
+        scope = keras.StatelessScope(
             [*zip(self._read, values, strict=True), *zip(self._unread, nothing, strict=True)]
-        ):
+        )
+        with scope, kernels.separate_projections():
             outputs = self._model(inputs, training=False)
         return {name: outputs[name] for name in self._outputs or outputs}
 

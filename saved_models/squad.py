@@ -15,12 +15,16 @@ import tensorflow as tf
 
 from bert_tf.inputs.examples import ExampleTable
 from bert_tf.inputs.features import SPECIALS_PAIR
+from bert_tf.modeling.task_heads import build_span_model
 from bert_tf.tasks.squad_answers import NO_SPAN_ODDS, PLACEHOLDER, AnswerFinder
 from bert_tf.tasks.squad_data import NO_POSITION, SPACES, Question, split_words
 from bert_tf.tasks.squad_features import SquadFeaturizer
-from bert_tf.tasks.task import encoder_inputs
+from bert_tf.tasks.squad_job import THRESHOLD
+from bert_tf.tasks.task import POOLER, encoder_inputs
 from bert_tf.tokenization import FullTokenizer, require_tokens
+from saved_models.building import Exported, Request
 from saved_models.graph_tokenizer import GraphTokenizer
+from saved_models.network import Network
 from saved_models.preprocessing import pack_inputs
 from saved_models.signatures import TaskModule, Tensors
 from saved_models.squad_spans import BestSpans, best_spans, likelier_than_none, restore_texts
@@ -28,6 +32,8 @@ from saved_models.windows import CHUNK, read_windows, windows_over
 from saved_models.words import split_at
 
 QUESTION, CONTEXT = "question", "context"
+# What a run or the command line may say of them, as the arguments of `SquadModule`.
+_OPTIONS = ("doc_stride", "max_query_length", "n_best_size", "max_answer_length", "version_2")
 _SENTENCES = (
     "The keeper of the lighthouse isn't here;  he left at 7:30 for $12.50. "
     "Ein Café in\u202fOrléans, ΟΔΟΣ und ΟΔΟΣΑ, 東京タワー, 한국어, İstanbul.\n"
@@ -75,7 +81,7 @@ class SquadModule(TaskModule):
 
     def __init__(
         self,
-        model: keras.Model,
+        model: keras.Model | Network,
         vocab_file: str | Path,
         do_lower_case: bool = True,
         max_seq_length: int = 384,
@@ -228,3 +234,19 @@ class SquadModule(TaskModule):
                 used = int(mask.sum()) if self.pad_to_batch else len(mask)
                 logits.append((start[:used], end[:used]))
         return logits
+
+
+def build_squad(request: Request) -> Exported:
+    """Answers to questions, with the lengths and the threshold of the run."""
+    model = build_span_model(request.sizes)
+    request.load(model, unread=[POOLER])
+    options = {name: request.told[name] for name in _OPTIONS if name in request.told}
+    module = SquadModule(
+        request.network(model, unread=[POOLER]),
+        request.vocab_file,
+        request.do_lower_case,
+        request.max_seq_length,
+        **options,
+        null_threshold=request.told.get(THRESHOLD, 0.0),
+    )
+    return Exported.of(module, module.cases(model), **options, null_threshold=module.null_threshold)

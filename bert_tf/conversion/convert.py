@@ -1,5 +1,6 @@
 """Conversions between the three forms: the 2018 release's, Keras files, Hugging Face folders.
 
+SavedModels of TF Hub's encoders are read only; `saved_models` exports them.
 Between the release's form and Hugging Face's every weight is moved, whatever the heads; Keras
 files hold an encoder or the model of pretraining.
 """
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from bert_tf.config import BertConfig
-from bert_tf.conversion import huggingface, tf1
+from bert_tf.conversion import huggingface, tf1, tfhub
 from bert_tf.conversion.keras_files import (
     KERAS_SUFFIX,
     checkpoint_to_keras,
@@ -20,12 +21,15 @@ from bert_tf.conversion.keras_files import (
 
 TF1, KERAS, HUGGING_FACE = "tf1", "keras", "huggingface"
 FORMS = (TF1, KERAS, HUGGING_FACE)
+TF_HUB = "tfhub"  # which is no form to write
 
 
 def form_of(path: str) -> str:
     """The form of something that is there, or that is named like it."""
     if path.endswith(KERAS_SUFFIX):
         return KERAS
+    if tfhub.is_folder(path):
+        return TF_HUB
     return HUGGING_FACE if huggingface.is_folder(path) else TF1
 
 
@@ -41,7 +45,8 @@ def convert(
     """Converts, bit for bit for weights of float32.
 
     Args:
-        source: A checkpoint's prefix or directory, a `.keras` file or a Hugging Face folder.
+        source: A checkpoint's prefix or directory, a `.keras` file, a Hugging Face folder or a
+            SavedModel of TF Hub.
         target: What to write.
         target_form: One of `FORMS`, another than the source's.
         config: The model's sizes; only a `.keras` file can be made a checkpoint without.
@@ -54,9 +59,14 @@ def convert(
 
     Raises:
         CheckpointError: If the source cannot be read, or does not fit the config.
-        ValueError: If both forms are the same.
+        ValueError: If both forms are the same, or the target is a SavedModel.
     """
     source_form = form_of(source)
+    if target_form == TF_HUB:
+        raise ValueError(
+            f"{target} is a SavedModel, which is written by saved_models.export only. Name another "
+            "--output."
+        )
     if source_form == target_form:
         raise ValueError(
             f"--input and --output must have different forms, but {source} and {target} are both "
@@ -72,7 +82,7 @@ def convert(
         return huggingface.write_folder(target, config, tensors, vocab_file, do_lower_case, labels)
     if source_form == KERAS:
         return keras_to_checkpoint(Path(source), target)
-    tensors = huggingface.read_tensors(source)
+    tensors = _read(source, source_form)
     tf1.write_checkpoint(target, tensors)
     return huggingface.names_of(tensors)
 
@@ -81,6 +91,8 @@ def _read(source: str, form: str) -> dict[str, np.ndarray]:
     """Weights by the names of the release, without slots and step."""
     if form == KERAS:
         return {name: np.asarray(value) for name, value in read_keras(Path(source)).items()}
+    if form in (HUGGING_FACE, TF_HUB):
+        return (huggingface if form == HUGGING_FACE else tfhub).read_tensors(source)
     prefix = tf1.resolve_prefix(source)
     reader = tf1.open_checkpoint(prefix)
     return {

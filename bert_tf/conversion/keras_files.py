@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from bert_tf.config import BertConfig
-from bert_tf.conversion import huggingface, initialize, tf1
+from bert_tf.conversion import initialize, tf1
 from bert_tf.conversion.weight_map import named_variables
 from bert_tf.files import replacing
 from bert_tf.modeling.encoder import build_encoder
@@ -33,8 +33,8 @@ def checkpoint_to_keras(config: BertConfig, checkpoint: str, output: Path) -> di
     Raises:
         CheckpointError: If the checkpoint does not fit the config, or lacks part of the heads.
     """
-    if huggingface.is_folder(checkpoint):
-        names = set(huggingface.read_tensors(checkpoint))
+    if form := initialize.form_at(checkpoint):
+        names = set(form.read_tensors(checkpoint))
     else:
         checkpoint = tf1.resolve_prefix(checkpoint)
         names = set(tf1.open_checkpoint(checkpoint).get_variable_to_shape_map())

@@ -98,7 +98,9 @@ def read_tensor(reader: Any, path: str, name: str) -> np.ndarray:
         CheckpointError: If the data is damaged or cut short.
     """
     try:
-        return np.asarray(reader.get_tensor(name))
+        value = reader.get_tensor(name)
+        # As an object: arrays of bytes would lose zeros at the end of a string.
+        return np.asarray(value, object if isinstance(value, bytes) else None)
     except Exception as error:  # The reader raises plain RuntimeErrors and OpErrors alike.
         reason = str(error).splitlines()[0]
         raise CheckpointError(

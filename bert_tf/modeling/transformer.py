@@ -74,18 +74,29 @@ class SelfAttention(keras.layers.Layer):
     ) -> Tensor:
         """Attends; see the class for shapes."""
         batch, length, width = ops.shape(x)
-        kernel = ops.concatenate([layer.kernel.value for layer in self.projections], axis=1)
-        offset = ops.concatenate([layer.bias.value for layer in self.projections], axis=0)
-        fused = ops.matmul(merge_rows(x), kernel) + offset  # [B*T, 3H]
-        fused = ops.reshape(fused, (batch, length, 3, self.num_heads, self.head_size))
-        fused = ops.transpose(fused, (2, 0, 3, 1, 4))  # [3, B, N, T, D]
-        query, key, value = ops.unstack(fused, 3)  # slices would cost a padded gradient each
+        joint = kernels.projections_are_joint()
+        query, key, value = self._joint(x) if joint else self._separate(x)  # [B, N, T, D]
         query = query * (1.0 / math.sqrt(self.head_size))
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) + bias  # [B, N, T, T]
         site = first_site + ATTENTION_PROBS
         probs = dropout(ops.softmax(scores, axis=-1), self.dropout, site)
         context = ops.transpose(ops.matmul(probs, value), (0, 2, 1, 3))  # [B, T, N, D]
         return ops.reshape(context, (batch, length, width))
+
+    def _joint(self, x: Tensor) -> list[Tensor]:
+        batch, length, _ = ops.shape(x)
+        kernel = ops.concatenate([layer.kernel.value for layer in self.projections], axis=1)
+        offset = ops.concatenate([layer.bias.value for layer in self.projections], axis=0)
+        fused = ops.matmul(merge_rows(x), kernel) + offset  # [B*T, 3H]
+        fused = ops.reshape(fused, (batch, length, 3, self.num_heads, self.head_size))
+        fused = ops.transpose(fused, (2, 0, 3, 1, 4))  # [3, B, N, T, D]
+        return list(ops.unstack(fused, 3))  # slices would cost a padded gradient each
+
+    def _separate(self, x: Tensor) -> list[Tensor]:
+        batch, length, _ = ops.shape(x)
+        rows, heads = merge_rows(x), (batch, length, self.num_heads, self.head_size)
+        products = [ops.reshape(layer(rows), heads) for layer in self.projections]
+        return [ops.transpose(product, (0, 2, 1, 3)) for product in products]
 
     def compute_output_shape(
         self, input_shape: tuple[int | None, ...], *_: Any

@@ -1,8 +1,11 @@
 """Attention and block beside the textbook's formulas."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
+from bert_tf.modeling import kernels
 from bert_tf.modeling.transformer import SelfAttention, TransformerBlock
 from tests.support import small  # noqa: F401  (two devices before TensorFlow starts)
 
@@ -25,12 +28,20 @@ def attention(x, bias, weights, heads):
     return out
 
 
-def test_attention_is_the_textbooks():
+@pytest.mark.parametrize(
+    "way", [contextlib.nullcontext, kernels.separate_projections], ids=["joint", "separate"]
+)
+def test_attention_is_the_textbooks(way):
     layer = SelfAttention(2, dropout=0.0, initializer_range=0.5, seed=1)
     layer.build(X.shape)
+    for projection in layer.projections:
+        projection.bias.assign(DRAW.normal(size=[8]))
     weights = [(p.kernel.numpy(), p.bias.numpy()) for p in layer.projections]
     expected = attention(X.astype("float64"), BIAS, weights, 2)
-    np.testing.assert_allclose(layer(X, BIAS.astype("float32")), expected, rtol=1e-4, atol=1e-5)
+    with way():
+        assert kernels.projections_are_joint() == (way is contextlib.nullcontext)
+        found = layer(X, BIAS.astype("float32"))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_heads_must_divide_the_width():
