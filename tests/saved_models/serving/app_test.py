@@ -259,7 +259,7 @@ def test_an_error_of_a_model_reaches_its_sender_alone():
 
 
 def test_answers_on_a_connection_that_stays_are_not_held_back(client):
-    """Head and body of an answer are two packets; waiting for the first one's receipt takes 40 ms."""
+    """Head and body are two packets; to wait for the first one's receipt would take 40 ms."""
     connection = http.client.HTTPConnection("127.0.0.1", client.port, timeout=60)
     seconds = []
     for _ in range(20):
