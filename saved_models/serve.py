@@ -65,7 +65,9 @@ def bound(host: str, port: int) -> socket.socket:
       OSError: the address is taken, or not of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.socket(family)
+    # asyncio turns off Nagle's delay only where it sees that a socket is TCP; with it, each answer
+    # takes 40 ms more.
+    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind((host, port))

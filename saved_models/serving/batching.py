@@ -2,7 +2,8 @@
 
 One thread computes. It takes the request that has waited longest and those of the same signature
 and shapes behind it, up to a number of rows; if they are fewer, it waits for more until the first
-one has waited `seconds`. While it computes, the next batch gathers.
+one has waited `seconds`. While it computes, the next batch gathers. Long texts are computed
+apart: a batch takes as long as its longest text, and as much memory as all of them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from saved_models.serving.limits import RequestError
 from saved_models.serving.protocol import Arrays, Request
 
 Run = Callable[[str, Arrays], Arrays]
+
+BATCH_BYTES = 50_000  # of the inputs of a batch of several requests
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class _Job:
     signature: str
     arrays: Arrays
     rows: int
+    size: int  # bytes
     key: Hashable
     answer: Future[Arrays] = field(default_factory=Future)
     arrived: float = field(default_factory=time.monotonic)
@@ -91,7 +95,8 @@ class Batcher:
         Raises:
           RequestError: the queue is full, or the server stops.
         """
-        job = _Job(request.signature.name, request.arrays, request.rows, _key(request))
+        arrays = request.arrays
+        job = _Job(request.signature.name, arrays, request.rows, _size(arrays), _key(request))
         with self._changed:
             if self._closed:
                 raise RequestError(
@@ -143,14 +148,14 @@ class Batcher:
     def _gathered(self) -> tuple[list[_Job], bool]:
         """The first job and those like it that fit, and whether no more would."""
         first = self._jobs[0]
-        batch, rows = [first], first.rows
+        batch, rows, size = [first], first.rows, first.size
         for job in self._jobs[1:]:
             if job.key == first.key:
-                if rows + job.rows > self._batching.rows:
+                rows, size = rows + job.rows, size + job.size
+                if rows > self._batching.rows or size > BATCH_BYTES:
                     return batch, True
                 batch.append(job)
-                rows += job.rows
-        return batch, rows >= self._batching.rows
+        return batch, rows >= self._batching.rows or size >= BATCH_BYTES
 
     def _answer(self, jobs: Sequence[_Job]) -> None:
         """Computes jobs together, or, if that fails, each alone: one's error is not another's."""
@@ -176,6 +181,14 @@ def _key(request: Request) -> Hashable:
         return object()  # equal to no other
     shapes = tuple((name, array.shape[1:]) for name, array in sorted(request.arrays.items()))
     return request.signature.name, shapes
+
+
+def _size(arrays: Arrays) -> int:
+    """Bytes of strings and numbers."""
+    return sum(
+        sum(map(len, array.flat)) if array.dtype.kind == "O" else array.nbytes
+        for array in arrays.values()
+    )
 
 
 def _joined(arrays: Sequence[Arrays]) -> Arrays:

@@ -44,7 +44,7 @@ class Limits:
       ValueError: a limit is below 1.
     """
 
-    body_bytes: int = 1_000_000
+    body_bytes: int = 300_000
     instances: int = 128
     text_bytes: int = 100_000
     values: int = 65_536

@@ -115,7 +115,7 @@ const KINDS = {
   squad: {
     says: "an answer in a text",
     order: ["question", "context"],
-    lines: { context: 9 },
+    lines: { context: 7 },
     examples: {
       question: "Where did the keeper go every evening?",
       context:
@@ -127,7 +127,7 @@ const KINDS = {
       const spans = found ? [{ start: answer.start, end: answer.end }] : [];
       const wrap = (text) => element("mark", { class: "said", id: "found" }, text);
       const facts = [`score ${fixed(answer.score, 2)}`];
-      if (answer.null_score !== undefined) facts.push(`score of no answer ${fixed(answer.null_score, 2)}`);
+      if (answer.null_score !== undefined) facts.push(`null odds ${fixed(answer.null_score, 2)}`);
       return [
         found ? big(answer.text) : element("p", { class: "big" }, "The text does not say."),
         note(facts.join(", ")),
@@ -210,9 +210,9 @@ function facts({ versions, labels, card }) {
     known.labels = Object.entries(labels).map(([label, version]) => `${label}: ${version}`).join(", ");
   }
   // What a card may say besides; anything else in it is not for this page.
-  if (Number.isFinite(card.parameters)) known.weights = `${(card.parameters / 1e6).toFixed(1)} million`;
+  if (Number.isFinite(card.parameters)) known.weights = card.parameters.toLocaleString("en");
   if (Number.isFinite(card.max_seq_length)) known["most tokens"] = String(card.max_seq_length);
-  if (typeof card.license === "string") known.licence = card.license;
+  if (typeof card.license === "string" && card.license !== "unknown") known.licence = card.license;
   if (Array.isArray(card.labels)) known.classes = card.labels.slice(0, 12).join(", ") + (card.labels.length > 12 ? ", ..." : "");
   return Object.entries(known).flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]);
 }

@@ -100,8 +100,8 @@ def parse_request(
         raise RequestError(
             f"A request holds {', '.join(_KEYS)} only; got {shown(unknown)}. Leave them out."
         )
-    name = payload.get("signature_name", DEFAULT_SIGNATURE)
-    signature = signatures.get(name) if isinstance(name, str) else None
+    name = payload.get("signature_name", "")
+    signature = signatures.get(name or DEFAULT_SIGNATURE) if isinstance(name, str) else None
     if signature is None:
         raise RequestError(
             f"signature_name must be one of the model's; got {shown(name)}. It has "

@@ -7,6 +7,7 @@ from concurrent.futures import CancelledError
 import numpy as np
 import pytest
 
+from saved_models.serving import batching
 from saved_models.serving.batching import Batcher, Batching
 from saved_models.serving.limits import RequestError
 from saved_models.serving.protocol import Request, Signature
@@ -86,6 +87,27 @@ def test_a_request_above_a_batch_is_computed_alone(model, batcher):
     model.go.set()
     assert [value(job) for job in jobs] == [[0, 2, 4, 6, 8, 10], [2]]
     assert [len(rows) for _, rows in model.batches] == [1, 6, 1]
+
+
+def test_long_texts_are_computed_apart():
+    class Texts(Model):
+        def __call__(self, signature, arrays):
+            lengths = np.array([len(text) for text in arrays["x"]])
+            super().__call__(signature, {"x": lengths})
+            return {"y": lengths}
+
+    model = Texts()
+    batcher = Batcher(model, Batching(rows=4, seconds=0))
+    texts = [b"", b"short", b"a" * (batching.BATCH_BYTES - 4), b"b", b"c"]
+    jobs = []
+    for text in texts:
+        array = np.array([text], object)
+        jobs.append(batcher.submit(Request(Signature("s", {}, {}), {"x": array}, 1, True)))
+        assert model.begun.wait(SECONDS)
+    model.go.set()
+    assert [value(job) for job in jobs] == [[len(text)] for text in texts]
+    batcher.close()
+    assert [rows for _, rows in model.batches] == [[0], [5], [len(texts[2]), 1, 1]]
 
 
 def test_an_error_is_told_to_who_made_it_alone(model, batcher):

@@ -18,7 +18,8 @@ def client(tmp_path_factory):
     root = tmp_path_factory.mktemp("models")
     configs = [ModelConfig(kind, servable.save(kind, root / kind)) for kind in servable.KINDS]
     loaded = models.load_models(configs)
-    loaded.update(model_of(name="unknown-kind", card={"type": "of later"}))
+    card = {"type": "of later", "parameters": 1234567, "max_seq_length": 64, "license": "MIT"}
+    loaded.update(model_of(name="unknown-kind", card=card))
     with served(loaded) as client:
         yield client
 
@@ -78,7 +79,7 @@ def test_question_with_the_answer_highlighted(client, tmp_path):
     }
     _, answer = look(client, tmp_path, **query, run=1)
     assert '\U0001f600\U0001f600 In <mark class="said" id="found">Nice</mark>.' in answer
-    assert "score 5.00, score of no answer -10.00" in answer
+    assert "score 5.00, null odds -10.00" in answer
     _, answer = look(client, tmp_path, **{**query, "context": "In Rome."}, run=1)
     assert "The text does not say." in answer
     assert "<mark" not in answer
@@ -118,8 +119,9 @@ def test_multiple_choice(client, tmp_path):
 
 
 def test_kind_that_the_page_does_not_know(client, tmp_path):
-    _, answer = look(client, tmp_path, model="unknown-kind", text="abc", run=1)
+    page, answer = look(client, tmp_path, model="unknown-kind", text="abc", run=1)
     assert '"said": "abc"' in answer
+    assert "of laterversions1weights1,234,567most tokens64licenceMIT" in page.texts["asked"]
 
 
 def test_errors_are_shown(client, tmp_path):

@@ -39,6 +39,7 @@ def arrays(payload):
     [
         # Rows: bare values where there is one input, objects always.
         ({"instances": ["é", "b"]}, {"text": ["é".encode(), b"b"]}),
+        ({"signature_name": "", "instances": ["a"]}, {"text": [b"a"]}),
         ({"instances": [{"text": "a"}, {"text": ""}]}, {"text": [b"a", b""]}),
         ({"instances": [{"b64": "AP8="}]}, {"text": [b"\x00\xff"]}),
         ({"instances": [{"text": {"b64": "AP8="}}]}, {"text": [b"\x00\xff"]}),
