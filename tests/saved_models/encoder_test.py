@@ -387,6 +387,47 @@ def test_fine_tuning_inside_a_function(pretrained):
     assert all_moved(before, variables)
 
 
+GRADIENTS = """
+import sys
+import numpy as np
+import tensorflow as tf
+model = tf.saved_model.load(sys.argv[1])
+batch = {name: tf.constant(value) for name, value in np.load(sys.argv[2]).items()}
+variables = model.mlm.trainable_variables
+with tf.GradientTape() as tape:
+    outputs = model.mlm(batch)
+    score = tf.reduce_mean(outputs["mlm_logits"] ** 2) + tf.reduce_sum(outputs["pooled_output"])
+gradients = tape.gradient(score, variables)
+np.savez(sys.argv[3], *[tf.convert_to_tensor(gradient).numpy() for gradient in gradients])
+"""
+
+
+def test_gradients_in_a_process_without_this_project(exported, tmp_path):
+    """Our gradients are written by hand: their functions have to be in the SavedModel."""
+    batch = small.batch(4, 9, 3, CONFIG.vocab_size)
+    np.savez(tmp_path / "batch.npz", **batch)
+    names = [str(exported), str(tmp_path / "batch.npz"), str(tmp_path / "out.npz")]
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", GRADIENTS, *names],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    keras_model = scrambled()
+    named = named_variables(keras_model)
+    rows = (*tfhub.ENCODER_ROWS, *tfhub.MASKED_LM_ROWS)
+    variables = [named[w.ours].value for w in tfhub.weights_of(rows, CONFIG.num_hidden_layers)]
+    with tf.GradientTape() as tape:
+        encoded, logits = keras_model.encoder(batch), keras_model(batch)
+        score = tf.reduce_mean(logits["mlm_logits"] ** 2) + tf.reduce_sum(encoded["pooled_output"])
+    found = list(np.load(tmp_path / "out.npz").values())
+    expected = [tf.convert_to_tensor(each).numpy() for each in tape.gradient(score, variables)]
+    for variable, one, other in zip(variables, found, expected, strict=True):
+        difference = np.linalg.norm(one.reshape(other.shape) - other)
+        # That of a key's bias is zero but for rounding: the softmax takes no notice of it.
+        size = 1.0 if variable.name.endswith("key/bias:0") else np.linalg.norm(other)
+        assert difference < 1e-4 * size, variable.name
+
+
 def test_saved_again_inside_another_model(model, tmp_path):
     outer = tf.Module()
     outer.inner = model
