@@ -1,5 +1,6 @@
 """The command: starts, answers, and ends well; what is served loads without it, too."""
 
+import importlib.util
 import json
 import re
 import signal
@@ -8,6 +9,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -15,8 +17,10 @@ import tensorflow as tf
 
 from bert_tf.inputs.features import pad
 from bert_tf.tokenization import FullTokenizer
+from saved_models import serve
 from saved_models.serving import models
 from tests.support import servable, small
+from tests.support.commands import run
 from tests.support.http_server import Client
 
 SECONDS = 120
@@ -86,26 +90,29 @@ def test_answers_and_ends_when_all_are_answered(tokens, tmp_path):
     assert [answer.status for answer in answers] == [200, 200]
 
 
-def test_refuses_in_one_line():
-    done = subprocess.run(
-        [sys.executable, "-m", "saved_models.serve", "--port=0"],
-        cwd=small.ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert done.stderr == "error: At least one model must be named: --model NAME=FOLDER.\n"
+def test_refuses_what_it_cannot_serve(tmp_path):
+    for flags, message in [
+        ({}, "At least one model must be named: --model NAME=FOLDER."),
+        ({"model": f"a={tmp_path}"}, "no saved_model.pb is in it"),
+        ({"model": "a=b", "max_batch_size": 0}, "--max_batch_size must be at least 1"),
+        ({"model": "a=b", "max_queue": 0}, "--max_queue must be at least 1; got 0"),
+        ({"model_config_file": tmp_path / "none"}, "No such file or directory"),
+    ]:
+        with pytest.raises((ValueError, OSError), match=re.escape(message)):
+            run("saved_models.serve", port=0, **flags)
 
 
 def test_says_what_is_not_installed():
-    script = "import sys; sys.modules['uvicorn'] = None; import saved_models.serve"
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=small.ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith(
-        "ModuleNotFoundError: saved_models.serve needs starlette, uvicorn and prometheus-client, "
-        "but uvicorn is not installed. Install them: "
-    )
+    spec = importlib.util.spec_from_file_location("fresh", serve.__file__)
+    with (
+        mock.patch.dict(sys.modules, {"uvicorn": None}),
+        pytest.raises(
+            ModuleNotFoundError,
+            match=r"^saved_models.serve needs starlette, uvicorn and prometheus-client, but "
+            r"uvicorn is not installed. Install them: ",
+        ),
+    ):
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
 
 
 # The command line tool of TensorFlow, which knows no ops of other packages by itself.
