@@ -178,13 +178,10 @@ class Encoder(Part):
         self.do_lower_case = tf.Variable(do_lower_case, trainable=False)
         self.variables.append(self.do_lower_case)
         self.vocab_file = tf.saved_model.Asset(str(vocab_file))
-        self.parts: list[Part] = []
         if MLM in heads:
             self.mlm = Part(masked_lm, [*weights.encoder, *weights.heads[MLM]], [POSITIONS], MLM)
-            self.parts.append(self.mlm)
         if NSP in heads:
             self.nsp = Part(next_sentence, [*weights.encoder, *weights.heads[NSP]], (), NSP)
-            self.parts.append(self.nsp)
 
     def signatures(self) -> dict[str, Any]:
         """`serving_default`: the encoder's inputs by name -> `pooled_output`, `sequence_output`."""
@@ -264,7 +261,8 @@ def build_encoder(request: Request) -> Exported:
     )
     model, heads = source.load()
     encoder = Encoder(model, source.vocab_file, source.do_lower_case, heads)
-    weights = [*encoder.variables, *(v for part in encoder.parts for v in part.variables)]
+    parts: list[Part] = [encoder, *(getattr(encoder, head) for head in heads)]
+    weights = [variable for part in parts for variable in part.variables]
     parameters = sum(math.prod(v.shape) for v in {id(v): v for v in weights}.values())
     return Exported(
         encoder,
