@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import os
 import random
 import sys
@@ -32,19 +33,31 @@ if not __package__:  # started as a script: the packages lie beside this file's 
 from absl import app, flags, logging
 from tqdm import tqdm
 
-from bert_tf.inputs.records import RecordError, match_files, write_together
+from bert_tf.inputs.records import (
+    Manifest,
+    RecordError,
+    match_files,
+    pretraining_schema,
+    write_together,
+)
 from bert_tf.tokenization import FullTokenizer
 from data_prep.block_tokens import TokenBlock
 from data_prep.corpus_store import Source
 from data_prep.documents import Corpus, TextReader, build_corpus, tokenize_blocks, total_size
 from data_prep.examples import Drawn, ExampleWriter, draw_examples
-from data_prep.manifests import record_manifest
 from data_prep.options import DataError, GenerationOptions, VocabularyIds
-from data_prep.report import check_report, write_report
-from data_prep.scale import Finished, ScaleRun, create_shards
+from data_prep.report import check_report
+from data_prep.scale import ScaleRun, create_shards
+from data_prep.scale_command import (
+    define_scale,
+    require_input,
+    show,
+    tell,
+    verify_shards,
+    warn_of,
+)
 from data_prep.statistics import Counting, Findings
 from data_prep.store import Scratch
-from data_prep.verify_shards import verify
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,22 +134,11 @@ def define_flags() -> None:
         "scratch_dir",
         None,
         "Folder on a local disk for what is known of the text meanwhile, about as much as the "
-        "records; default: that of the first output. With --shards the tokenized text stays there.",
+        "records; default: that of the first output.",
     )
-    flags.DEFINE_integer(
-        "shards",
-        None,
-        "Scale mode: so many files, --output_file with -00000-of-0000N and so on after it.",
-    )
-    flags.DEFINE_bool("verify", False, "Compare finished shards with their manifest, no more.")
-    flags.DEFINE_string("report", None, "HTML file to write that shows what the records are like.")
+    define_scale()
     flags.mark_flag_as_required("output_file")
-    for name in ("input_file", "vocab_file"):
-        flags.register_multi_flags_validator(
-            [name, "verify"],
-            lambda values, name=name: values["verify"] or values[name] is not None,
-            f"Flag --{name} must have a value other than None.",
-        )
+    require_input(["input_file", "vocab_file"])
 
 
 def run_from_flags(values: flags.FlagValues) -> Run:
@@ -165,15 +167,17 @@ def _workers(values: flags.FlagValues) -> int:
 
 def scale_run(run: Run, shards: int) -> ScaleRun:
     """The same in scale mode."""
-    return ScaleRun(run.source, ",".join(run.output_files), shards, run.options, run.workers)
+    output = ",".join(run.output_files)
+    manifest = _manifest(run, run.source.tokenizer())
+    return ScaleRun(run.source, output, shards, run.options, manifest, run.workers)
 
 
-def create_records(run: Run, tell: Callable[[Findings], None] | None = None) -> dict[str, int]:
+def create_records(run: Run, told: Callable[[Findings], None] | None = None) -> dict[str, int]:
     """Reads, draws and writes; the number of records of each output file.
 
     Args:
       run: see `Run`.
-      tell: is told at the end what the records are like.
+      told: called at the end with what the records are like.
 
     Raises:
       DataError, RecordError, OSError: nothing has appeared under the output names.
@@ -184,14 +188,13 @@ def create_records(run: Run, tell: Callable[[Findings], None] | None = None) -> 
     vocabulary = VocabularyIds.from_vocab(tokenizer.vocab)
     # Opened before hours of work: an output that cannot be written, or that another run writes,
     # should be said at once.
-    outputs = ",".join(run.output_files)
-    manifest = record_manifest(run.source, tokenizer, run.options, outputs)
+    manifest = _manifest(run, tokenizer)
+    counting = Counting(tokenizer, run.options) if told else None
     scratch_folder = run.source.scratch_dir
-    counter = Counting(tokenizer, run.options) if tell else None
     with write_together(run.output_files, manifest) as writers, Scratch(scratch_folder) as scratch:
-        corpus = _read(run, tokenizer, scratch, counter)
+        corpus = _read(run, tokenizer, scratch, counting)
         drawn = _draw(run.options, corpus, vocabulary, scratch)
-        observe = [counter.observe] if counter else []
+        observe = [counting.observe] if counting else []
         examples = ExampleWriter(drawn, corpus, vocabulary, run.options, *observe)
         with tqdm(total=len(drawn.order), desc="writing", unit="rec", mininterval=0.5) as bar:
             for batch in examples.batches(len(writers), run.workers, scratch):
@@ -199,45 +202,32 @@ def create_records(run: Run, tell: Callable[[Findings], None] | None = None) -> 
                     writer.write_frames(frames, records)
                     bar.update(records)
         counts = {str(writer.path): writer.records for writer in writers}
-    if tell and counter:
-        tell(counter.findings(corpus, manifest.flags))
+    if told and counting:
+        told(counting.findings(corpus, manifest.flags))
     return counts
 
 
-def _read(run: Run, tokenizer: FullTokenizer, scratch: Scratch, counter: Counting | None) -> Corpus:
+def _read(
+    run: Run, tokenizer: FullTokenizer, scratch: Scratch, counting: Counting | None = None
+) -> Corpus:
     size, dropped = total_size(run.input_files), 0
 
     def counted(blocks: Iterator[TokenBlock]) -> Iterator[TokenBlock]:
         nonlocal dropped
         for block in blocks:
             dropped += block.dropped_bytes
-            if counter:
-                counter.words.look(block)
+            if counting:
+                counting.words.look(block)
             yield block
 
     with tqdm(total=size, desc="reading", unit="B", unit_scale=True, mininterval=0.5) as bar:
         blocks = TextReader(bar.update).blocks(run.input_files)
-        if counter:
-            blocks = counter.words.taken(blocks)
+        if counting:
+            blocks = counting.words.taken(blocks)
         tokenized = tokenize_blocks(blocks, tokenizer, run.workers)
         corpus = build_corpus(counted(tokenized), max(tokenizer.inv_vocab) + 1, scratch)
     warn_of(corpus.documents, dropped)
     return corpus
-
-
-def warn_of(documents: int, dropped_bytes: int) -> None:
-    """Warns of what is odd about the text."""
-    if dropped_bytes:
-        logging.warning(
-            "%d bytes of the input are not UTF-8 and were left out. If they are many, convert the "
-            "text first, e.g. with iconv -f LATIN1 -t UTF-8.",
-            dropped_bytes,
-        )
-    if documents == 1:
-        logging.warning(
-            "The input is one document: its random next sentences come from itself, as in the "
-            "original. Put a blank line between documents."
-        )
 
 
 def _draw(
@@ -249,34 +239,22 @@ def _draw(
         return draw_examples(corpus, vocabulary, options, rng, scratch, bar.update)
 
 
-def show(finished: Finished, report: str | None) -> None:
-    """Says what a run in scale mode has made, and writes its report."""
-    warn_of(finished.findings.facts["documents"], finished.dropped_bytes)
-    for note in finished.notes:
-        path = finished.manifest.parent.with_name(note.name)
-        sys.stdout.write(f"{path}: {note.records} records, SHA-256 {note.sha256}\n")
-    _tell(report, finished.findings)
-    sys.stdout.write(
-        f"manifest: {finished.manifest}\ntokenized text, for the next run: {finished.corpus}\n"
+def _manifest(run: Run, tokenizer: FullTokenizer) -> Manifest:
+    options = run.options
+    return Manifest(
+        schema=pretraining_schema(options.max_seq_length, options.max_predictions_per_seq),
+        vocab_size=max(tokenizer.inv_vocab) + 1,  # lines: a token that stands twice takes two ids
+        vocab_sha256=hashlib.sha256(Path(run.vocab_file).read_bytes()).hexdigest(),
+        do_lower_case=run.do_lower_case,
+        seed=options.random_seed,
+        flags={
+            "input_file": ",".join(run.input_files),
+            "output_file": ",".join(run.output_files),
+            "vocab_file": run.vocab_file,
+            "do_lower_case": run.do_lower_case,
+            **dataclasses.asdict(options),
+        },
     )
-
-
-def _tell(report: str | None, findings: Findings) -> None:
-    sys.stdout.write(f"{findings.text()}\n")
-    if report:
-        write_report(report, findings)
-        sys.stdout.write(f"report: {report}\n")
-
-
-def _verify(values: flags.FlagValues) -> int:
-    if values.shards is None:
-        raise DataError("--verify needs --shards: it compares shards with their manifest.")
-    faults = verify(values.output_file, values.shards, _workers(values))
-    for fault in faults:
-        sys.stderr.write(f"error: {fault}\n")
-    if not faults:
-        sys.stdout.write(f"{values.output_file}: all {values.shards} shards are as written\n")
-    return 1 if faults else 0
 
 
 def _main(arguments: Sequence[str]) -> int:
@@ -288,14 +266,13 @@ def _main(arguments: Sequence[str]) -> int:
             )
         values = flags.FLAGS
         if values.verify:
-            return _verify(values)
+            return verify_shards(values.output_file, values.shards, _workers(values))
         run = run_from_flags(values)
         if values.shards is not None:
             show(create_shards(scale_run(run, values.shards)), values.report)
             return 0
-        counts = create_records(
-            run, functools.partial(_tell, values.report) if values.report else None
-        )
+        told = functools.partial(tell, values.report) if values.report else None
+        counts = create_records(run, told)
     except (DataError, RecordError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
