@@ -73,7 +73,8 @@ def records_of(run):
 
 def plain_records(texts, options):
     """All records in their order, by the plain rules with streams of their own."""
-    rules = data_rules.Rules(**dataclasses.asdict(options))
+    names = [field.name for field in dataclasses.fields(data_rules.Rules)]
+    rules = data_rules.Rules(**{name: getattr(options, name) for name in names})
     tokenizer = PlainTokenizer(load_vocab(VOCAB), True)
     documents = data_rules.read_documents(texts, tokenizer)
     words, made = list(tokenizer.vocab), []
