@@ -99,7 +99,8 @@ class StoredCorpus:
         self.folder = Path(folder)
         self.facts = json.loads((self.folder / _FACTS).read_text(encoding="utf-8"))
         self._arrays = OpenArrays(self.folder, _layout(self.facts["token_type"]))
-        self.corpus = Corpus(*(self._arrays.view(name) for name in _ARRAYS))
+        tokens, sentences, documents = (self._arrays.view(name) for name in _ARRAYS)
+        self.corpus = Corpus(tokens, sentences, documents)
 
     def release(self) -> None:
         """Gives back the memory of what was read so far."""
