@@ -22,6 +22,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import hashlib
 import itertools
 import os
 import random
@@ -35,24 +36,36 @@ if not __package__:  # started as a script: the packages lie beside this file's 
 from absl import app, flags, logging
 from tqdm import tqdm
 
-from bert_tf.inputs.records import RecordError, RecordWriter, write_together
+from bert_tf.inputs.records import (
+    Manifest,
+    RecordError,
+    RecordWriter,
+    pretraining_schema,
+    write_together,
+)
 from bert_tf.tokenization import FullTokenizer
-from data_prep import flag_groups
+from data_prep import flag_groups, scale_command
 from data_prep.block_tokens import TokenBlock
 from data_prep.corpus_store import Source
 from data_prep.deal import Drawn
 from data_prep.documents import Corpus, build_corpus, tokenize_blocks, total_size
 from data_prep.examples import Batches, draw_examples, written_batches
-from data_prep.manifests import record_manifest
 from data_prep.mixing import Mixture, TextInput
 from data_prep.noise import truncate_lines
-from data_prep.options import NOT_UTF8, DataError, GenerationOptions, VocabularyIds, error_line
+from data_prep.options import DataError, GenerationOptions, VocabularyIds, error_line
 from data_prep.readers import AS_IT_IS, Reading
-from data_prep.report import check_report, write_report
-from data_prep.scale import Finished, ScaleRun, create_shards
+from data_prep.report import check_report
+from data_prep.scale import ScaleRun, create_shards
+from data_prep.scale_command import (
+    define_scale,
+    require_input,
+    show,
+    tell,
+    verify_shards,
+    warn_of,
+)
 from data_prep.statistics import Counting, Findings
 from data_prep.store import Scratch
-from data_prep.verify_shards import verify
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,15 +155,8 @@ def define_flags() -> None:
         "scratch_dir",
         None,
         "Folder on a local disk for what is known of the text meanwhile, about as much as the "
-        "records; default: that of the first output. With --shards the tokenized text stays there.",
+        "records; default: that of the first output.",
     )
-    flags.DEFINE_integer(
-        "shards",
-        None,
-        "Scale mode: so many files, --output_file with -00000-of-0000N and so on after it.",
-    )
-    flags.DEFINE_bool("verify", False, "Compare finished shards with their manifest, no more.")
-    flags.DEFINE_string("report", None, "HTML file to write that shows what the records are like.")
     flags.DEFINE_float(
         "truncate_share",
         0.0,
@@ -159,14 +165,11 @@ def define_flags() -> None:
     )
     flag_groups.define_choices()
     flag_groups.define_second_phase()
-    flags.adopt_module_key_flags(flag_groups)  # so that --help shows them
+    define_scale()
+    for module in (flag_groups, scale_command):  # so that --help shows them
+        flags.adopt_module_key_flags(module)
     flags.mark_flag_as_required("output_file")
-    for name in ("input_file", "vocab_file"):
-        flags.register_multi_flags_validator(
-            [name, "verify"],
-            lambda values, name=name: values["verify"] or values[name] is not None,
-            f"Flag --{name} must have a value other than None.",
-        )
+    require_input(["input_file", "vocab_file"])
 
 
 def run_from_flags(values: flags.FlagValues) -> Run:
@@ -223,15 +226,17 @@ def scale_run(run: Run, shards: int) -> ScaleRun:
         raise DataError(
             f"Scale mode does not have {', '.join(asked)}. Leave --shards out, or these flags."
         )
-    return ScaleRun(run.source, ",".join(run.output_files), shards, run.options, run.workers)
+    manifest = _manifest(run, run.output_files, run.options, run.source.tokenizer())
+    output = ",".join(run.output_files)
+    return ScaleRun(run.source, output, shards, run.options, manifest, run.workers)
 
 
-def create_records(run: Run, tell: Callable[[Findings], None] | None = None) -> dict[str, int]:
+def create_records(run: Run, told: Callable[[Findings], None] | None = None) -> dict[str, int]:
     """Reads, draws and writes; the number of records of each output file.
 
     Args:
       run: see `Run`.
-      tell: is told at the end what the records are like.
+      told: called at the end with what the records are like.
 
     Raises:
       DataError, RecordError, OSError: nothing has appeared under the output names.
@@ -241,15 +246,8 @@ def create_records(run: Run, tell: Callable[[Findings], None] | None = None) -> 
     tokenizer = run.source.tokenizer()
     vocabulary = VocabularyIds.from_vocab(tokenizer.vocab)
     _warn_of_repeats(tokenizer, run.vocab_file)
-    counter = Counting(tokenizer, run.options) if tell else None
-    more_flags = {
-        "mixture": run.mixture and dataclasses.asdict(run.mixture),
-        "truncate_share": run.truncate_share,
-    }
-    manifests = [
-        record_manifest(run.source, tokenizer, options, ",".join(files), **more_flags)
-        for files, options in run.phases
-    ]
+    counter = Counting(tokenizer, run.options) if told else None
+    manifests = [_manifest(run, files, options, tokenizer) for files, options in run.phases]
     with contextlib.ExitStack() as outputs, Scratch(run.source.scratch_dir) as scratch:
         # Opened before hours of work: an output that cannot be written, or that another run
         # writes, should be said at once.
@@ -266,8 +264,8 @@ def create_records(run: Run, tell: Callable[[Findings], None] | None = None) -> 
             )
             _write(batches, len(drawn.order), group)
         counts = {str(writer.path): writer.records for group in writers for writer in group}
-    if tell and counter:
-        tell(counter.findings(corpus, manifests[0].flags))
+    if told and counter:
+        told(counter.findings(corpus, manifests[0].flags))
     return counts
 
 
@@ -296,8 +294,8 @@ def _read(run: Run, tokenizer: FullTokenizer, scratch: Scratch, counter: Countin
         nonlocal dropped
         for block in blocks:
             dropped += block.dropped_bytes
-            if counter:
-                counter.words.look(block)
+            if counting:
+                counting.words.look(block)
             yield block
 
     with tqdm(total=size, desc="reading", unit="B", unit_scale=True, mininterval=0.5) as bar:
@@ -313,17 +311,6 @@ def _read(run: Run, tokenizer: FullTokenizer, scratch: Scratch, counter: Countin
     return corpus
 
 
-def warn_of(documents: int, dropped_bytes: int) -> None:
-    """Warns of what is odd about the text."""
-    if dropped_bytes:
-        logging.warning(NOT_UTF8, dropped_bytes)
-    if documents == 1:
-        logging.warning(
-            "The input is one document: its random next sentences come from itself, as in the "
-            "original. Put a blank line between documents."
-        )
-
-
 def _draw(
     options: GenerationOptions, corpus: Corpus, vocabulary: VocabularyIds, scratch: Scratch
 ) -> Drawn:
@@ -333,34 +320,26 @@ def _draw(
         return draw_examples(corpus, vocabulary, options, rng, scratch, bar.update)
 
 
-def show(finished: Finished, report: str | None) -> None:
-    """Says what a run in scale mode has made, and writes its report."""
-    warn_of(finished.findings.facts["documents"], finished.dropped_bytes)
-    for note in finished.notes:
-        path = finished.manifest.parent.with_name(note.name)
-        sys.stdout.write(f"{path}: {note.records} records, SHA-256 {note.sha256}\n")
-    _tell(report, finished.findings)
-    sys.stdout.write(
-        f"manifest: {finished.manifest}\ntokenized text, for the next run: {finished.corpus}\n"
+def _manifest(
+    run: Run, files: Sequence[str], options: GenerationOptions, tokenizer: FullTokenizer
+) -> Manifest:
+    return Manifest(
+        schema=pretraining_schema(options.max_seq_length, options.max_predictions_per_seq),
+        vocab_size=max(tokenizer.inv_vocab) + 1,  # lines: a token that stands twice takes two ids
+        vocab_sha256=hashlib.sha256(Path(run.vocab_file).read_bytes()).hexdigest(),
+        do_lower_case=run.do_lower_case,
+        seed=options.random_seed,
+        flags={
+            "input_file": ",".join(run.input_files),
+            "output_file": ",".join(files),
+            "vocab_file": run.vocab_file,
+            "do_lower_case": run.do_lower_case,
+            **dataclasses.asdict(options),
+            **dataclasses.asdict(run.reading),
+            "mixture": run.mixture and dataclasses.asdict(run.mixture),
+            "truncate_share": run.truncate_share,
+        },
     )
-
-
-def _tell(report: str | None, findings: Findings) -> None:
-    sys.stdout.write(f"{findings.text()}\n")
-    if report:
-        write_report(report, findings)
-        sys.stdout.write(f"report: {report}\n")
-
-
-def _verify(values: flags.FlagValues) -> int:
-    if values.shards is None:
-        raise DataError("--verify needs --shards: it compares shards with their manifest.")
-    faults = verify(values.output_file, values.shards, _workers(values))
-    for fault in faults:
-        sys.stderr.write(f"error: {fault}\n")
-    if not faults:
-        sys.stdout.write(f"{values.output_file}: all {values.shards} shards are as written\n")
-    return 1 if faults else 0
 
 
 def _main(arguments: Sequence[str]) -> int:
@@ -372,14 +351,13 @@ def _main(arguments: Sequence[str]) -> int:
             )
         values = flags.FLAGS
         if values.verify:
-            return _verify(values)
+            return verify_shards(values.output_file, values.shards, _workers(values))
         run = run_from_flags(values)
         if values.shards is not None:
             show(create_shards(scale_run(run, values.shards)), values.report)
             return 0
-        counts = create_records(
-            run, functools.partial(_tell, values.report) if values.report else None
-        )
+        told = functools.partial(tell, values.report) if values.report else None
+        counts = create_records(run, told)
     except (DataError, RecordError, OSError) as error:
         sys.stderr.write(error_line(error))
         return 1

@@ -16,9 +16,10 @@ from absl import flags
 from bert_tf.inputs.records import RecordError
 from data_prep import scale
 from data_prep.corpus_store import Source, tokenize_part
-from data_prep.create_pretraining_data import run_from_flags, scale_run, show
+from data_prep.create_pretraining_data import run_from_flags, scale_run
 from data_prep.options import DataError
 from data_prep.scale import Finished, ScaleRun
+from data_prep.scale_command import show
 from data_prep.shards import ShardJob, ShardNote, make_shard, read_note
 
 Engine = Callable[[Callable[[Any], object], Sequence[Any]], None]

@@ -26,12 +26,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from bert_tf.files import write_text
+from bert_tf.inputs.records import Manifest
 from bert_tf.tokenization import UNK_TOKEN
 from data_prep.ahead import in_order
 from data_prep.corpus_store import Source, StoredCorpus, Tokenize, make_corpus
 from data_prep.documents import total_size
 from data_prep.kept import KeptArrays, OpenArrays, locked
-from data_prep.manifests import record_manifest
 from data_prep.options import DataError, GenerationOptions, VocabularyIds
 from data_prep.shards import (
     PAIRS,
@@ -60,6 +60,7 @@ class ScaleRun:
       output: each shard's name starts so.
       shards: how many.
       options: see `GenerationOptions`.
+      manifest: of each record file; its writer sets the counts.
       workers: processes that tokenize and threads that write; nothing depends on it.
     """
 
@@ -67,6 +68,7 @@ class ScaleRun:
     output: str
     shards: int
     options: GenerationOptions
+    manifest: Manifest
     workers: int = 1
 
     def __post_init__(self) -> None:
@@ -162,7 +164,9 @@ def prepare(run: ScaleRun, tokenize: Tokenize | None = None) -> ShardJob:
         options=run.options,
         vocabulary=vocabulary,
         unknown=tokenizer.vocab[UNK_TOKEN],
-        manifest=record_manifest(run.source, tokenizer, run.options, run.output, shards=run.shards),
+        manifest=dataclasses.replace(
+            run.manifest, flags={**run.manifest.flags, "shards": run.shards}
+        ),
         label=label,
     )
     if any(read_note(job, shard) is None for shard in range(job.shards)):

@@ -32,9 +32,11 @@ def test_an_engine_that_is_not_installed_is_named(monkeypatch, capsys):
 def test_descendants_are_found():
     process = subprocess.Popen(["bash", "-c", "sleep 30 & wait"])
     try:
-        engines.wait_for(lambda: bool(engines.descendants(process.pid)), process)
-        (child,) = engines.descendants(process.pid)
-        assert engines.words(child) == "sleep 30 "
+
+        def children():
+            return [engines.words(pid) for pid in engines.descendants(process.pid)]
+
+        assert engines.wait_for(lambda: children() == ["sleep 30 "], process, seconds=20)
     finally:
         for pid in [*engines.descendants(process.pid), process.pid]:
             engines.os.kill(pid, 9)

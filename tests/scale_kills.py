@@ -32,9 +32,8 @@ import tqdm
 from absl import flags
 
 from data_prep import create_pretraining_data
-from data_prep.corpus_store import Source
 from data_prep.options import GenerationOptions
-from data_prep.scale import ScaleRun, create_shards
+from data_prep.scale import create_shards
 from tests.support.texts import VOCAB, write_texts
 
 WORKERS = (1, 2, 5)
@@ -85,9 +84,10 @@ class Shards:
 
     def load_code(self, folder: Path) -> None:
         """Compiles, or loads what was compiled before, so that no life has to."""
-        source = Source((str(self.texts / "text0.txt"),), str(VOCAB), True, str(folder))
+        text, options = str(self.texts / "text0.txt"), GenerationOptions(dupe_factor=1)
+        run = create_pretraining_data.Run((text,), (f"{folder}/w",), str(VOCAB), True, options)
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
-            create_shards(ScaleRun(source, f"{folder}/warm", 1, GenerationOptions(dupe_factor=1)))
+            create_shards(create_pretraining_data.scale_run(run, 1))
 
 
 def processor_seconds() -> float:

@@ -18,11 +18,11 @@ import pytest
 from bert_tf.inputs.records import pretraining_schema, read_manifest, read_records
 from bert_tf.tokenization import load_vocab
 from data_prep import examples, gather, kept, report, shards
-from data_prep.corpus_store import Source
+from data_prep.create_pretraining_data import Run, scale_run
 from data_prep.engines import create_shards as create_by_engine
 from data_prep.engines import run_command
 from data_prep.options import DataError, GenerationOptions
-from data_prep.scale import ScaleRun, create_shards, finish, names_taken, prepare
+from data_prep.scale import create_shards, finish, names_taken, prepare
 from data_prep.shards import make_shard, notes_folder
 from data_prep.verify_shards import verify
 from tests.reference import data_rules, streams
@@ -56,8 +56,9 @@ def run_of(texts, tmp_path):
     """Makes runs whose outputs lie in a folder of the test."""
 
     def make(count=4, options=SHORT, workers=1, output="records", scratch="scratch"):
-        source = Source(texts, str(VOCAB), True, str(tmp_path / scratch))
-        return ScaleRun(source, str(tmp_path / output), count, options, workers)
+        outputs = tuple(str(tmp_path / name) for name in output.split(","))
+        run = Run(texts, outputs, str(VOCAB), True, options, workers, str(tmp_path / scratch))
+        return scale_run(run, count)
 
     return make
 
@@ -270,7 +271,7 @@ def test_numbers_of_shards_are_checked(run_of, count):
 
 
 def test_one_output_is_named(run_of):
-    with pytest.raises(DataError, match=r"--output_file is one name, .*; got '.*a,b'"):
+    with pytest.raises(DataError, match=r"--output_file is one name, .*; got '.*a,.*b'"):
         run_of(output="a,b")
 
 
