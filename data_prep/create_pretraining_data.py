@@ -294,8 +294,8 @@ def _read(run: Run, tokenizer: FullTokenizer, scratch: Scratch, counter: Countin
         nonlocal dropped
         for block in blocks:
             dropped += block.dropped_bytes
-            if counting:
-                counting.words.look(block)
+            if counter:
+                counter.words.look(block)
             yield block
 
     with tqdm(total=size, desc="reading", unit="B", unit_scale=True, mininterval=0.5) as bar:
