@@ -16,6 +16,7 @@ import hashlib
 import itertools
 import json
 import os
+import random
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -34,8 +35,10 @@ from data_prep.documents import (
     total_size,
 )
 from data_prep.kept import KeptArrays, Layout, NamedScratch, OpenArrays, locked
+from data_prep.mixing import Mixture, TextInput
+from data_prep.noise import truncate_lines
 from data_prep.options import DataError
-from data_prep.readers import AS_IT_IS, CorpusReader, Reading
+from data_prep.readers import AS_IT_IS, Reading
 from data_prep.unknown_words import UnknownWords
 
 _VERSION = 1  # of the corpus' form: another one makes it anew
@@ -53,7 +56,10 @@ class Source:
       vocab_file: the vocabulary, one token a line.
       do_lower_case: whether text is lower-cased.
       scratch_dir: a folder that all workers reach.
-      reading: how the text is read.
+      reading: how files become lines.
+      mixture: how often each is read; None for once.
+      truncate_share: of the lines that lose their end (`noise`).
+      truncate_seed: of that.
     """
 
     input_files: tuple[str, ...]
@@ -61,6 +67,14 @@ class Source:
     do_lower_case: bool
     scratch_dir: str
     reading: Reading = AS_IT_IS
+    mixture: Mixture | None = None
+    truncate_share: float = 0.0
+    truncate_seed: int = 0
+
+    @property
+    def parts(self) -> list[Sequence[str]]:
+        """Files that can be tokenized apart; a mixture is one stream."""
+        return [self.input_files] if self.mixture else [[name] for name in self.input_files]
 
     def tokenizer(self) -> FullTokenizer:
         """The tokenizer; DataError where the vocabulary has no [UNK]."""
@@ -77,13 +91,22 @@ class Source:
             "vocabulary": hashlib.sha256(Path(self.vocab_file).read_bytes()).hexdigest(),
             "do_lower_case": self.do_lower_case,
             "reading": dataclasses.asdict(self.reading),
+            "mixture": self.mixture and dataclasses.asdict(self.mixture),
+            "truncated": [self.truncate_share, self.truncate_seed],
             "files": [[name, stat.st_size, stat.st_mtime_ns] for name, stat in files],
         }
         return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:32]
 
-    def blocks(self, files: Sequence[str], progress: Progress) -> Iterator[bytes]:
-        """Whole lines of some of the input files, the same blocks every time."""
-        return CorpusReader(self.reading, progress).blocks(files)
+    def text(self, files: Sequence[str], progress: Progress) -> TextInput:
+        """Some of the input files as whole lines, the same blocks every time."""
+        return TextInput(files, self.reading, self.mixture, progress)
+
+    def noisy(self, blocks: Iterator[TokenBlock]) -> Iterator[TokenBlock]:
+        """All blocks of the source, with the noise that was asked for."""
+        if not self.truncate_share:
+            return blocks
+        rng = random.Random(f"truncate {self.truncate_seed}")
+        return truncate_lines(blocks, self.truncate_share, rng)
 
 
 class StoredCorpus:
@@ -102,8 +125,8 @@ class StoredCorpus:
         self.folder = Path(folder)
         self.facts = json.loads((self.folder / _FACTS).read_text(encoding="utf-8"))
         self._arrays = OpenArrays(self.folder, _layout(self.facts["token_type"]))
-        tokens, sentence_starts, document_starts = map(self._arrays.view, _ARRAYS)
-        self.corpus = Corpus(tokens, sentence_starts, document_starts)
+        tokens, sentences, documents = (self._arrays.view(name) for name in _ARRAYS)
+        self.corpus = Corpus(tokens, sentences, documents)
 
     def release(self) -> None:
         """Gives back the memory of what was read so far."""
@@ -152,7 +175,7 @@ def make_corpus(
                 parts: list[Sequence[str]] = [source.input_files]
                 tokenize_part(source, 0, parts[0], workers, progress)
             else:
-                parts = [[name] for name in source.input_files]
+                parts = source.parts
                 tokenize(source, parts)
                 progress(total_size(source.input_files))
             _join(source, folder, parts)
@@ -201,13 +224,15 @@ def tokenize_part(
             return
         words = UnknownWords(tokenizer, kept.facts.get("unknown_words"))
         dropped, steps = kept.facts.get("dropped_bytes", 0), kept.steps
-        blocks = itertools.islice(source.blocks(files, progress), steps, None)
+        text = source.text(files, progress)
+        blocks = itertools.islice(text.blocks(), steps, None)
         for block in tokenize_blocks(words.taken(blocks), tokenizer, workers):
             words.look(block)
             kept.append("tokens", block.tokens)
             kept.append("counts", block.counts)
             dropped, steps = dropped + block.dropped_bytes, steps + 1
             kept.keep(steps, {"dropped_bytes": dropped, "unknown_words": words.counts})
+        dropped += text.dropped_bytes  # of all blocks: those of earlier lives were read again
         kept.keep(steps, {"dropped_bytes": dropped, "unknown_words": words.counts}, complete=True)
 
 
@@ -230,7 +255,7 @@ def _join(source: Source, folder: Path, parts: Iterable[Sequence[str]]) -> None:
     with new_folder(folder / "corpus") as partial:
         scratch = NamedScratch(partial, _ARRAYS)
         with scratch:
-            corpus = build_corpus(blocks(), max(tokenizer.inv_vocab) + 1, scratch)
+            corpus = build_corpus(source.noisy(blocks()), max(tokenizer.inv_vocab) + 1, scratch)
             scratch.sync()
         facts: dict[str, Any] = {
             "dropped_bytes": dropped,

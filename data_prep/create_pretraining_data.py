@@ -7,14 +7,14 @@ Input: one sentence a line, a blank line between documents; running text with
         --input_file='text/*.txt' --output_file=records.tfrecord --vocab_file=vocab.txt \\
         --do_lower_case=True --max_seq_length=128 --max_predictions_per_seq=20 --dupe_factor=5
 
-With --shards=N the records are others, of the same distribution, in N files that any number of
-processes and machines can share in making; a run that was killed goes on where it was (`scale`).
-
-Without it they equal the original's, one for one and in order, for every seed. Outputs appear under
+The records equal the original's, one for one and in order, for every seed. Outputs appear under
 their names when all are complete. What is known of the text meanwhile lies on disk, about as much
 as the outputs will take (--scratch_dir). The process keeps some 140 MB of its own, 4 bytes an
 example and 8 a document; what it has read of those files counts as its memory too, but the system
 takes it back when it needs it.
+
+With --shards=N the records are others, of the same distribution, in N files that any number of
+processes and machines can share in making; a run that was killed goes on where it was (`scale`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import hashlib
 import itertools
 import os
 import random
@@ -37,23 +36,23 @@ from absl import app, flags, logging
 from tqdm import tqdm
 
 from bert_tf.inputs.records import (
-    Manifest,
     RecordError,
     RecordWriter,
-    pretraining_schema,
     write_together,
 )
 from bert_tf.tokenization import FullTokenizer
 from data_prep import flag_groups, scale_command
 from data_prep.block_tokens import TokenBlock
-from data_prep.corpus_store import Source
 from data_prep.deal import Drawn
 from data_prep.documents import Corpus, build_corpus, tokenize_blocks, total_size
-from data_prep.examples import Batches, draw_examples, written_batches
-from data_prep.mixing import Mixture, TextInput
-from data_prep.noise import truncate_lines
-from data_prep.options import DataError, GenerationOptions, VocabularyIds, error_line
-from data_prep.readers import AS_IT_IS, Reading
+from data_prep.examples import draw_examples, written_batches
+from data_prep.generation_run import Run, manifest_of
+from data_prep.options import (
+    DataError,
+    GenerationOptions,
+    VocabularyIds,
+    error_line,
+)
 from data_prep.report import check_report
 from data_prep.scale import ScaleRun, create_shards
 from data_prep.scale_command import (
@@ -66,56 +65,6 @@ from data_prep.scale_command import (
 )
 from data_prep.statistics import Counting, Findings
 from data_prep.store import Scratch
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """One run of the command: where from, where to, and how."""
-
-    input_files: tuple[str, ...]
-    output_files: tuple[str, ...]
-    vocab_file: str
-    do_lower_case: bool
-    options: GenerationOptions
-    workers: int = 1
-    scratch_dir: str | None = None
-    reading: Reading = AS_IT_IS
-    mixture: Mixture | None = None
-    truncate_share: float = 0.0
-    second_files: tuple[str, ...] = ()
-    second_options: GenerationOptions | None = None
-
-    @property
-    def phases(self) -> list[tuple[tuple[str, ...], GenerationOptions]]:
-        """Output files, and what they hold; two such pairs where sequences get longer."""
-        first = (self.output_files, self.options)
-        return [first, (self.second_files, self.second_options)] if self.second_options else [first]
-
-    @property
-    def source(self) -> Source:
-        """Text and vocabulary, and the folder for what is known of them."""
-        scratch = self.scratch_dir or str(Path(self.output_files[0]).parent)
-        return Source(self.input_files, self.vocab_file, self.do_lower_case, scratch, self.reading)
-
-    def __post_init__(self) -> None:
-        if self.workers < 1:
-            raise DataError(
-                f"--num_workers must be at least 1, or 0 for all cores; got {self.workers}."
-            )
-        if not 0.0 <= self.truncate_share <= 1.0:
-            raise DataError(f"--truncate_share must be from 0 to 1; got {self.truncate_share}.")
-        outputs = [os.path.realpath(name) for files, _ in self.phases for name in files]
-        twice = sorted({name for name in outputs if outputs.count(name) > 1})
-        if twice:
-            raise DataError(
-                f"The outputs name {', '.join(twice)} more than once. Give each its own name."
-            )
-        inputs = {os.path.realpath(name) for name in (*self.input_files, self.vocab_file)}
-        both = sorted(inputs.intersection(outputs))
-        if both:
-            raise DataError(
-                f"{', '.join(both)} is input and output at once. Write to another name."
-            )
 
 
 def define_flags() -> None:
@@ -166,8 +115,8 @@ def define_flags() -> None:
     flag_groups.define_choices()
     flag_groups.define_second_phase()
     define_scale()
-    for module in (flag_groups, scale_command):  # so that --help shows them
-        flags.adopt_module_key_flags(module)
+    for module in (flag_groups, scale_command):
+        flags.adopt_module_key_flags(module)  # so that --help shows them
     flags.mark_flag_as_required("output_file")
     require_input(["input_file", "vocab_file"])
 
@@ -206,6 +155,18 @@ def _workers(values: flags.FlagValues) -> int:
     return values.num_workers or len(os.sched_getaffinity(0))
 
 
+def scale_run(run: Run, shards: int) -> ScaleRun:
+    """The same in scale mode; DataError for what is of the exact mode alone."""
+    if run.second_options:
+        raise DataError(
+            "--second_output_file is of the exact mode. With --shards, start the command again "
+            "with the second lengths: the tokenized text is kept."
+        )
+    manifest = manifest_of(run, run.output_files, run.options, run.source.tokenizer())
+    output = ",".join(run.output_files)
+    return ScaleRun(run.source, output, shards, run.options, manifest, run.workers)
+
+
 def _names(flag: flags.Flag) -> tuple[str, ...]:
     names = tuple(flag.value.split(","))
     if "" in names:
@@ -213,63 +174,49 @@ def _names(flag: flags.Flag) -> tuple[str, ...]:
     return names
 
 
-def scale_run(run: Run, shards: int) -> ScaleRun:
-    """The same in scale mode; DataError where that cannot do it."""
-    not_there = {
-        "--weights and --sampling_exponent": run.mixture is not None,
-        "--truncate_share": run.truncate_share > 0,
-        "--second_output_file": run.second_options is not None,
-        f"--next_sentence={run.options.next_sentence}": run.options.next_sentence != "random",
-    }
-    asked = [flag for flag, given in not_there.items() if given]
-    if asked:
-        raise DataError(
-            f"Scale mode does not have {', '.join(asked)}. Leave --shards out, or these flags."
-        )
-    manifest = _manifest(run, run.output_files, run.options, run.source.tokenizer())
-    output = ",".join(run.output_files)
-    return ScaleRun(run.source, output, shards, run.options, manifest, run.workers)
-
-
 def create_records(run: Run, told: Callable[[Findings], None] | None = None) -> dict[str, int]:
     """Reads, draws and writes; the number of records of each output file.
 
     Args:
       run: see `Run`.
-      told: called at the end with what the records are like.
+      told: called at the end with what the records of the first phase are like.
 
     Raises:
       DataError, RecordError, OSError: nothing has appeared under the output names.
     """
     for name in itertools.chain(*(files for files, _ in run.phases)):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
-    tokenizer = run.source.tokenizer()
+    tokenizer = _tokenizer(run)
+    counting = Counting(tokenizer, run.options) if told else None
     vocabulary = VocabularyIds.from_vocab(tokenizer.vocab)
-    _warn_of_repeats(tokenizer, run.vocab_file)
-    counter = Counting(tokenizer, run.options) if told else None
-    manifests = [_manifest(run, files, options, tokenizer) for files, options in run.phases]
-    with contextlib.ExitStack() as outputs, Scratch(run.source.scratch_dir) as scratch:
+    scratch_folder = run.source.scratch_dir
+    with contextlib.ExitStack() as outputs, Scratch(scratch_folder) as scratch:
         # Opened before hours of work: an output that cannot be written, or that another run
         # writes, should be said at once.
         writers = [
-            outputs.enter_context(write_together(files, manifest))
-            for (files, _), manifest in zip(run.phases, manifests, strict=True)
+            outputs.enter_context(
+                write_together(files, manifest_of(run, files, options, tokenizer))
+            )
+            for files, options in run.phases
         ]
-        corpus = _read(run, tokenizer, scratch, counter)
-        for (_, options), group in zip(run.phases, writers, strict=True):
+        corpus = _read(run, tokenizer, scratch, counting)
+        for (files, options), group in zip(run.phases, writers, strict=True):
             drawn = _draw(options, corpus, vocabulary, scratch)
-            observe = counter.observe if counter and options is run.options else None
+            observe = [counting.observe] if counting and files == run.output_files else []
             batches = written_batches(
-                drawn, corpus, vocabulary, options, scratch, len(group), run.workers, observe
+                drawn, corpus, vocabulary, options, scratch, len(group), run.workers, *observe
             )
             _write(batches, len(drawn.order), group)
         counts = {str(writer.path): writer.records for group in writers for writer in group}
-    if told and counter:
-        told(counter.findings(corpus, manifests[0].flags))
+    if told and counting:
+        manifest = manifest_of(run, run.output_files, run.options, tokenizer)
+        told(counting.findings(corpus, manifest.flags))
     return counts
 
 
-def _write(batches: Batches, total: int, writers: list[RecordWriter]) -> None:
+def _write(
+    batches: Iterator[list[tuple[memoryview, int]]], total: int, writers: list[RecordWriter]
+) -> None:
     with tqdm(total=total, desc="writing", unit="rec", mininterval=0.5) as bar:
         for batch in batches:
             for writer, (frames, records) in zip(writers, batch, strict=True):
@@ -277,34 +224,35 @@ def _write(batches: Batches, total: int, writers: list[RecordWriter]) -> None:
                 bar.update(records)
 
 
-def _warn_of_repeats(tokenizer: FullTokenizer, vocab_file: str) -> None:
+def _tokenizer(run: Run) -> FullTokenizer:
+    tokenizer = run.source.tokenizer()
     lines = max(tokenizer.inv_vocab) + 1
     if len(tokenizer.vocab) < lines:
         logging.warning(
             "%d lines of %s repeat a token; the last one counts, as in the original.",
             lines - len(tokenizer.vocab),
-            vocab_file,
+            run.vocab_file,
         )
+    return tokenizer
 
 
-def _read(run: Run, tokenizer: FullTokenizer, scratch: Scratch, counter: Counting | None) -> Corpus:
+def _read(
+    run: Run, tokenizer: FullTokenizer, scratch: Scratch, counting: Counting | None = None
+) -> Corpus:
     size, dropped = total_size(run.input_files), 0
 
     def counted(blocks: Iterator[TokenBlock]) -> Iterator[TokenBlock]:
         nonlocal dropped
         for block in blocks:
             dropped += block.dropped_bytes
-            if counter:
-                counter.words.look(block)
+            if counting:
+                counting.words.look(block)
             yield block
 
     with tqdm(total=size, desc="reading", unit="B", unit_scale=True, mininterval=0.5) as bar:
-        text = TextInput(run.input_files, run.reading, run.mixture, bar.update)
-        blocks = counter.words.taken(text.blocks()) if counter else text.blocks()
-        tokenized = counted(tokenize_blocks(blocks, tokenizer, run.workers))
-        if run.truncate_share:
-            rng = random.Random(f"truncate {run.options.random_seed}")
-            tokenized = truncate_lines(tokenized, run.truncate_share, rng)
+        text = run.source.text(run.input_files, bar.update)
+        blocks = counting.words.taken(text.blocks()) if counting else text.blocks()
+        tokenized = run.source.noisy(counted(tokenize_blocks(blocks, tokenizer, run.workers)))
         corpus = build_corpus(tokenized, max(tokenizer.inv_vocab) + 1, scratch)
     sys.stderr.write(text.report())
     warn_of(corpus.documents, dropped + text.dropped_bytes)
@@ -318,28 +266,6 @@ def _draw(
     with tqdm(total=passes, desc="drawing", unit="doc", mininterval=0.5) as bar:
         rng = random.Random(options.random_seed)
         return draw_examples(corpus, vocabulary, options, rng, scratch, bar.update)
-
-
-def _manifest(
-    run: Run, files: Sequence[str], options: GenerationOptions, tokenizer: FullTokenizer
-) -> Manifest:
-    return Manifest(
-        schema=pretraining_schema(options.max_seq_length, options.max_predictions_per_seq),
-        vocab_size=max(tokenizer.inv_vocab) + 1,  # lines: a token that stands twice takes two ids
-        vocab_sha256=hashlib.sha256(Path(run.vocab_file).read_bytes()).hexdigest(),
-        do_lower_case=run.do_lower_case,
-        seed=options.random_seed,
-        flags={
-            "input_file": ",".join(run.input_files),
-            "output_file": ",".join(files),
-            "vocab_file": run.vocab_file,
-            "do_lower_case": run.do_lower_case,
-            **dataclasses.asdict(options),
-            **dataclasses.asdict(run.reading),
-            "mixture": run.mixture and dataclasses.asdict(run.mixture),
-            "truncate_share": run.truncate_share,
-        },
-    )
 
 
 def _main(arguments: Sequence[str]) -> int:

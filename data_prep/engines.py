@@ -17,7 +17,7 @@ from bert_tf.inputs.records import RecordError
 from data_prep import scale
 from data_prep.corpus_store import Source, tokenize_part
 from data_prep.create_pretraining_data import run_from_flags, scale_run
-from data_prep.options import DataError
+from data_prep.options import DataError, error_line
 from data_prep.scale import Finished, ScaleRun
 from data_prep.scale_command import show
 from data_prep.shards import ShardJob, ShardNote, make_shard, read_note
@@ -58,6 +58,6 @@ def run_command(values: flags.FlagValues, engine: Engine) -> int:
         run = scale_run(run_from_flags(values), values.shards)
         show(create_shards(run, engine), values.report)
     except (DataError, RecordError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(error_line(error))
         return 1
     return 0

@@ -80,6 +80,12 @@ class ScaleRun:
                 f"{self.output!r}."
             )
 
+        if self.options.next_sentence == "none":
+            raise DataError(
+                "--next_sentence=none is of the exact mode: full sentences run on from document "
+                "to document, and --shards draws each by itself. Leave one of them out."
+            )
+
     @property
     def names(self) -> list[str]:
         """The files of all shards."""

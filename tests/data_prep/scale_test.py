@@ -1,6 +1,7 @@
 """Scale mode: equal to the plain rules, whoever works and however often; clear refusals."""
 
 import dataclasses
+import gzip
 import json
 import os
 import pickle
@@ -21,6 +22,7 @@ from data_prep import examples, gather, kept, report, shards
 from data_prep.create_pretraining_data import Run, scale_run
 from data_prep.engines import create_shards as create_by_engine
 from data_prep.engines import run_command
+from data_prep.mixing import Mixture
 from data_prep.options import DataError, GenerationOptions
 from data_prep.scale import create_shards, finish, names_taken, prepare
 from data_prep.shards import make_shard, notes_folder
@@ -124,6 +126,73 @@ def test_workers_layout_and_portions_change_nothing(run_of, monkeypatch):
     usual = run_of(output="usual", scratch="usual_scratch")
     create_shards(usual)
     assert contents(usual) == contents(runs[0])
+
+
+def test_sentence_order(run_of, texts):
+    """Parts that follow each other in the text, half of them swapped; any workers, any layout."""
+    options = dataclasses.replace(SHORT, next_sentence="order", masked_lm_prob=0.05)
+    first, second = run_of(options=options), run_of(3, options, 2, "other", "other_scratch")
+    for run in (first, second):
+        create_shards(run)
+    assert records_of(first) == records_of(second)
+    tokenizer = PlainTokenizer(load_vocab(VOCAB), True)
+    documents = data_rules.read_documents(texts, tokenizer)
+    flat = [[tokenizer.vocab[t] for s in document for t in s] for document in documents]
+    text = [" " + " ".join(map(str, ids)) + " " for ids in flat]
+    schema = pretraining_schema(options.max_seq_length, options.max_predictions_per_seq)
+    swapped = 0
+    for record in records_of(first):
+        values = schema.decode(record)
+        ids = values["input_ids"]
+        asked = values["masked_lm_weights"] > 0
+        ids[values["masked_lm_positions"][asked]] = values["masked_lm_ids"][asked]
+        size, second_part = values["input_mask"].sum(), values["segment_ids"] == 1
+        b = ids[second_part][:-1]
+        a = ids[1 : size - len(b) - 2]
+        swapped += values["next_sentence_labels"][0]
+        for part in (a, b):
+            assert any(" " + " ".join(map(str, part)) + " " in document for document in text)
+    assert 0.4 < swapped / len(records_of(first)) < 0.6
+
+
+def test_other_readers_mixtures_and_noise_in_scale_mode(texts, tmp_path):
+    """The same files by workers, by crashes' way and by engines; not those without noise."""
+    lines = Path(texts[0]).read_text(encoding="utf-8").split("\n\n")
+    rows = "".join(json.dumps({"text": text}) + "\n" for text in lines)
+    (tmp_path / "rows.jsonl.gz").write_bytes(gzip.compress(rows.encode()))
+
+    def make(folder, share, mixture, by_engine):
+        outputs = (str(tmp_path / folder / "records"),)
+        files = (*texts, str(tmp_path / "rows.jsonl.gz"))
+        run = scale_run(
+            Run(files, outputs, str(VOCAB), True, SHORT, 1, truncate_share=share, mixture=mixture),
+            3,
+        )
+        if by_engine:
+            create_by_engine(run, lambda work, items: [work(item) for item in reversed(items)])
+        else:
+            create_shards(run)
+        return contents(run)
+
+    mixture = Mixture(("text", "rows"), (2, 1), (0.5, 2.0), seed=3)
+    kinds = {}
+    for share in (0.0, 0.3):
+        for mixed in (None, mixture):
+            name = f"{share}{mixed is None}"
+            kinds[name] = make(name, share, mixed, False)
+            assert make(name + "engine", share, mixed, True) == kinds[name]
+    assert len({part for parts in kinds.values() for part in parts}) == 12
+
+
+def test_what_is_of_the_exact_mode_alone(run_of, texts, tmp_path):
+    with pytest.raises(DataError, match="--next_sentence=none is of the exact mode"):
+        run_of(options=dataclasses.replace(SHORT, next_sentence="none"))
+    run = Run(
+        texts, (str(tmp_path / "a"),), str(VOCAB), True, SHORT,
+        second_files=(str(tmp_path / "b"),), second_options=SHORT,
+    )  # fmt: skip
+    with pytest.raises(DataError, match="--second_output_file is of the exact mode"):
+        scale_run(run, 2)
 
 
 def test_seeds_differ(run_of):
