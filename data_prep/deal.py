@@ -66,15 +66,20 @@ def in_stretches(
     file = scratch.file().fileno()
     _deal(drawn, size, columns, file, scratch)
     for first in range(0, examples, size):
-        rows = np.empty((min(size, examples - first), columns), np.int64)
-        _read(file, rows, first * 8 * columns)
-        ends = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum(rows[:, _COUNT], out=ends[1:])
-        order = np.empty(len(rows), np.uint32)
-        order[rows[:, _PLACE] - first] = np.arange(len(rows), dtype=np.uint32)
-        predictions = np.empty(int(ends[-1]), np.int64)
-        _join(rows, ends, predictions)
-        yield Drawn(np.ascontiguousarray(rows[:, _PAIR:_COUNT]), ends, predictions, order)
+        yield _stretch(file, first, min(size, examples - first), columns)
+
+
+def _stretch(file: int, first: int, count: int, columns: int) -> Drawn:
+    """The examples that stand from `first` on in the order; its dealt rows end with the call."""
+    rows = np.empty((count, columns), np.int64)
+    _read(file, rows, first * 8 * columns)
+    ends = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum(rows[:, _COUNT], out=ends[1:])
+    order = np.empty(len(rows), np.uint32)
+    order[rows[:, _PLACE] - first] = np.arange(len(rows), dtype=np.uint32)
+    predictions = np.empty(int(ends[-1]), np.int64)
+    _join(rows, ends, predictions)
+    return Drawn(np.ascontiguousarray(rows[:, _PAIR:_COUNT]), ends, predictions, order)
 
 
 def _deal(drawn: Drawn, size: int, columns: int, file: int, scratch: Scratch) -> None:
@@ -145,4 +150,6 @@ def _read(file: int, rows: Longs, at: int) -> None:
     left = memoryview(rows.view(np.uint8).data).cast("B")
     while left:
         done = os.preadv(file, [left], at)
+        if not done:
+            raise OSError("The scratch file ends too early: its disk has an error.")
         left, at = left[done:], at + done

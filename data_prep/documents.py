@@ -64,6 +64,8 @@ class TextReader:
             self._look_at(path, data, first=not reported)
             end = data.rfind(b"\n") + 1
             if end:
+                rest = data.find(b"\n")
+                self._check_length(path, size + rest, rest)
                 yield b"".join([*begun, data[:end]])
                 begun, size = [], 0
             begun.append(data[end:])

@@ -1,4 +1,4 @@
-"""From a corpus to records: draw all examples, shuffle, then build rows in batches.
+"""From a corpus to records: draw all examples, shuffle, then write them in batches (`rows`).
 
 Drawn examples are offsets and predictions, 200 to 300 bytes each, on disk; ids are gathered from
 the corpus only when a batch is written. All chance is in one compiled pass, whose draws come in
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -43,7 +43,7 @@ from data_prep.store import Scratch
 
 Longs = npt.NDArray[np.int64]
 # For batch after batch, the frames that each output gets, and how many they are.
-Batches = Iterator[list[tuple[memoryview, int]]]
+Batches = Generator[list[tuple[memoryview, int]], None, None]
 
 _MOST_EXAMPLES = 2**32
 _PREDICTIONS_PER_BLOCK = 1 << 19

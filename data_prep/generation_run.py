@@ -53,6 +53,12 @@ class Run:
             self.options.random_seed if self.truncate_share else 0,
         )
 
+    @property
+    def names(self) -> list[str]:
+        """All files that are read or written, apart from scratch files."""
+        outputs = [name for files, _ in self.phases for name in files]
+        return [*self.input_files, self.vocab_file, *outputs]
+
     def __post_init__(self) -> None:
         if self.workers < 1:
             raise DataError(

@@ -58,7 +58,8 @@ class Mixture:
         total = sum(sizes)
         smoothed = [(size / total) ** self.exponent if size else 0.0 for size in sizes]
         return [
-            weight * (share / sum(smoothed)) / (size / total) if size else weight
+            # Rounded: a 1 that is a little more would be another reading of all.
+            round(weight * (share / sum(smoothed)) / (size / total), 9) if size else weight
             for weight, share, size in zip(self.weights, smoothed, sizes, strict=True)
         ]
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import os
 import shlex
 import sys
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,13 +23,24 @@ if TYPE_CHECKING:
     from bert_tf.reporting.page import Section
 
 
-def check_report() -> None:
-    """Before hours of work: whether a page could be made afterwards; DataError if not."""
+def check_report(path: str, taken: Sequence[str]) -> None:
+    """Before hours of work: whether a page could be made afterwards; DataError if not.
+
+    Args:
+      path: of the page; its folder is made.
+      taken: names that are not to be written over.
+    """
     missing = [name for name in ("matplotlib", "markupsafe") if find_spec(name) is None]
     if missing:
         raise DataError(
             f"--report needs {' and '.join(missing)}: install what is missing, or leave it out."
         )
+    if os.path.realpath(path) in map(os.path.realpath, taken):
+        raise DataError(f"--report={path} is input or output of this run. Write to another name.")
+    folder = Path(path).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    if Path(path).is_dir() or not os.access(folder, os.W_OK):
+        raise DataError(f"--report={path} cannot be written. Name a file in a folder of yours.")
 
 
 def write_report(path: str, findings: Findings) -> None:
@@ -66,7 +79,7 @@ def _masks(findings: Findings) -> Section:
 
     found = findings.statistics
     names = {
-        "random next": "random next sentence, of all pairs",
+        "random next": f"{findings.label}, of all pairs",
         "masked": "asked for, of all tokens",
         "[MASK]": "shown as [MASK], of those asked for",
         "another token": "shown as another token",

@@ -19,13 +19,15 @@ from typing import Any
 
 from absl import app, flags
 
-from data_prep import create_pretraining_data
+from data_prep import create_pretraining_data, flag_groups, scale_command
 from data_prep.engines import run_command
 
 
 def define_flags() -> None:
     """Those of create_pretraining_data, and the cluster."""
     create_pretraining_data.define_flags()
+    for module in (create_pretraining_data, flag_groups, scale_command):
+        flags.adopt_module_key_flags(module)  # so that --help shows them
     flags.DEFINE_string("master", None, "Address of the cluster: spark://HOST:PORT, local[4] ...")
 
 

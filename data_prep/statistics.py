@@ -127,6 +127,11 @@ class Findings:
     flags: Mapping[str, object]
 
     @property
+    def label(self) -> str:
+        """What next_sentence_labels of 1 mean in this run."""
+        return "swapped" if self.flags.get("next_sentence") == "order" else "random next"
+
+    @property
     def top_words(self) -> list[tuple[str, int]]:
         """The most frequent unknown words; of equally frequent ones the first in the alphabet."""
         ranked = sorted(self.unknown_words.items(), key=lambda item: (-item[1], item[0]))
@@ -142,7 +147,7 @@ class Findings:
         return "\n".join(
             [
                 f"text          {facts}",
-                f"pairs         {found.records:,}, random next {share['random next']}",
+                f"pairs         {found.records:,}, {self.label} {share['random next']}",
                 f"length        {found.mean_length:.1f} tokens on average; "
                 f"{share['shorter']} have fewer than {full}",
                 f"masked        {share['masked']} of all tokens: [MASK] {share['[MASK]']}, "

@@ -52,6 +52,8 @@ def read_manifest(output: str, shards: int) -> dict[str, Any]:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         if len(manifest["shards"]) != shards:
             raise ValueError(f"it lists {len(manifest['shards'])} shards")
+        if not all({"name", "size", "sha256"} <= set(shard) for shard in manifest["shards"]):
+            raise ValueError("a shard has no name, size or sha256")
     except FileNotFoundError as error:
         raise DataError(
             f"{path} is not there: --output_file={output} with --shards={shards} is not complete. "

@@ -454,3 +454,34 @@ def test_outputs_of_both_phases_must_differ(tmp_path):
     done = command(*flags_for(tmp_path / "a", second_output_file=tmp_path / "a"))
     assert "more than once. Give each its own name" in done.stderr
     assert done.returncode == 1
+
+
+def test_no_phase_appears_before_all_are_on_the_disk(tmp_path, monkeypatch):
+    whole = RecordWriter.finish
+
+    def finish(writer):
+        if writer.path.name == "first":
+            raise OSError("No space left on device")
+        whole(writer)
+
+    monkeypatch.setattr(RecordWriter, "finish", finish)
+    options = GenerationOptions(dupe_factor=1)
+    run = Run(
+        (str(CORPUS),), (str(tmp_path / "first"),), str(VOCAB), True, options,
+        second_files=(str(tmp_path / "second"),), second_options=options,
+    )  # fmt: skip
+    with pytest.raises(OSError, match="No space left"):
+        create_records(run)
+    assert not any((tmp_path / name).exists() for name in ("first", "second"))
+
+
+def test_a_report_writes_over_nothing_of_the_run(tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("The lamp.\n\nThe stairs.\n")
+    for report, said in [(text, "is input or output of this run"), (tmp_path, "cannot be written")]:
+        done = command(f"--input_file={text}", f"--output_file={tmp_path / 'records'}",
+                       f"--vocab_file={VOCAB}", f"--report={report}")  # fmt: skip
+        assert done.returncode == 1
+        assert f"error: --report={report} {said}" in done.stderr
+    assert text.read_text() == "The lamp.\n\nThe stairs.\n"
+    assert not (tmp_path / "records").exists()

@@ -9,10 +9,13 @@ from hypothesis import strategies as st
 from numba import njit
 
 from data_prep.mersenne import (
+    AT,
+    MOST_RESERVED,
     below,
     bit_length,
     getrandbits,
     next_word,
+    reserve,
     shuffle,
     twister_of,
     uniform,
@@ -74,3 +77,14 @@ def test_shuffle(size, dtype):
         peer.shuffle(expected)
         assert ours.tolist() == expected
     assert_same_state(twister, peer)
+
+
+def test_reserved_words_are_the_next_ones():
+    rng = random.Random(8)
+    twister = twister_of(rng)
+    sizes = random.Random(9)
+    for count in [1, 600, 623, 624, 624, 1, *(sizes.randint(1, MOST_RESERVED) for _ in range(300))]:
+        at = reserve(twister, count)
+        words = [rng.getrandbits(32) for _ in range(count)]
+        assert twister[at : at + count].tolist() == words
+        twister[AT] = at + count
