@@ -16,7 +16,7 @@ import keras
 import tensorflow as tf
 
 from bert_tf.config import BertConfig
-from bert_tf.conversion import huggingface, initialize, tf1
+from bert_tf.conversion import initialize, tf1
 from bert_tf.conversion.tf1 import CheckpointError
 from bert_tf.conversion.weight_map import named_variables
 from bert_tf.inputs.features import SPECIALS_PAIR
@@ -38,8 +38,8 @@ class Request:
         vocab_file: The vocabulary.
         do_lower_case: Whether text is lower-cased.
         max_seq_length: Most tokens of an input, [CLS] and [SEP] too.
-        checkpoint: A checkpoint's prefix or directory, or a Hugging Face folder; None for what has
-            no weights.
+        checkpoint: A checkpoint's prefix or directory, or a folder of another form (see
+            `initialize.load_weights`); None for what has no weights.
         config: The model's sizes; None likewise.
         labels: Names of the classes in order, where it has some.
         labels_from: Where they come from, for messages.
@@ -107,9 +107,8 @@ class Request:
         """
         _ = self.sizes  # that there is no model at all is said first
         checkpoint = str(self.checkpoint)
-        if huggingface.is_folder(checkpoint):
-            tensors = huggingface.read_tensors(checkpoint)
-            return {name: value.shape for name, value in tensors.items()}
+        if form := initialize.form_at(checkpoint):
+            return {name: value.shape for name, value in form.read_tensors(checkpoint).items()}
         reader = tf1.open_checkpoint(tf1.resolve_prefix(checkpoint))
         return dict(reader.get_variable_to_shape_map())
 
