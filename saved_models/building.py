@@ -137,22 +137,21 @@ class Request:
         """
         sizes, checkpoint, shapes = self.sizes, str(self.checkpoint), self.shapes
         check_vocabulary(self.vocab_file, sizes.vocab_size)
-        heads = [
-            name
-            for name in named_variables(model)
-            if not name.startswith((tf1.ENCODER_PREFIX, *unread))
-        ]
-        if lacking := [name for name in heads if name not in shapes]:
-            raise CheckpointError(
-                f"--export_type={self.export_type} needs the weights {', '.join(lacking)}, but "
-                f"{checkpoint} lacks them. Give a checkpoint that was trained for it, or another "
-                "--export_type."
-            )
+        needed = [name for name in named_variables(model) if not name.startswith(tuple(unread))]
+        heads = [name for name in needed if not name.startswith(tf1.ENCODER_PREFIX)]
+        self._check_there([name for name in heads if name not in shapes])
         self._check_classes(model)
         report = initialize.load_weights(model, checkpoint)
-        if lacking := [name for name in report.initialized if not name.startswith(tuple(unread))]:
-            raise CheckpointError(f"{checkpoint} lacks {', '.join(lacking)}.")
+        self._check_there([name for name in report.initialized if name in needed])
         round_weights(model, self.options.weights_dtype)
+
+    def _check_there(self, lacking: Sequence[str]) -> None:
+        if lacking:
+            raise CheckpointError(
+                f"--export_type={self.export_type} needs the weights {', '.join(lacking)}, but "
+                f"{self.checkpoint} lacks them. Give a checkpoint that was trained for it, or "
+                "another --export_type."
+            )
 
     def _check_classes(self, model: keras.Model) -> None:
         """A head of another size is the labels' fault, not the config's."""
@@ -205,6 +204,15 @@ class Exported:
     def save(self, folder: Path) -> None:
         """Writes the SavedModel."""
         tf.saved_model.save(self.module, str(folder), signatures=dict(self.signatures))
+
+
+def check_new(export_dir: Path) -> None:
+    """Raises ValueError where the folder to write is there."""
+    if export_dir.exists():
+        raise ValueError(
+            f"--export_dir must be new, but {export_dir} is there. Remove it, or name another "
+            "folder."
+        )
 
 
 def check_vocabulary(vocab_file: str | Path, size: int) -> None:

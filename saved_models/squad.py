@@ -249,4 +249,10 @@ def build_squad(request: Request) -> Exported:
         **options,
         null_threshold=request.told.get(THRESHOLD, 0.0),
     )
-    return Exported.of(module, module.cases(model), **options, null_threshold=module.null_threshold)
+    facts = {
+        name: getattr(part, name)
+        for part in (module.featurizer, module.finder)
+        for name in _OPTIONS
+        if hasattr(part, name)
+    }
+    return Exported.of(module, module.cases(model), **facts, null_threshold=module.null_threshold)

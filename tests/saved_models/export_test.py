@@ -115,6 +115,13 @@ def folder_of_nothing(run, folder):
     return {"init_checkpoint": folder / "empty", **FILES}
 
 
+def quoted_number(run, folder):
+    text = small.CONFIG.read_text().replace('"hidden_size": 32', '"hidden_size": "32"')
+    (folder / "bert_config.json").write_text(text)
+    (folder / "checkpoint").write_bytes((run / "checkpoint").read_bytes())
+    return {"init_checkpoint": folder, "vocab_file": small.VOCAB}
+
+
 def other_vocabulary(run, folder):
     lines = small.VOCAB.read_text().splitlines()
     (folder / "vocab.txt").write_text("\n".join(lines[:300]))
@@ -162,7 +169,11 @@ MISTAKES = {
     "too long": (lambda *_: {"max_seq_length": 999}, "has only max_position_embeddings = 128"),
     "no choice of long texts": (
         lambda *_: {"export_type": "fill_mask", "long_texts": "window"},
-        "--long_texts is a choice of classifier, .* only, but is given for fill_mask",
+        r"--long_texts is for --export_type=classifier, .*, but is given for fill_mask\. Leave",
+    ),
+    "a number in quotes": (
+        quoted_number,
+        r"hidden_size must be .*'32'",
     ),
     "long buckets": (
         lambda *_: {"length_buckets": "64,256"},
@@ -180,6 +191,35 @@ def test_mistakes_are_said_and_leave_nothing(run, tmp_path, mistake):
     with pytest.raises(ValueError, match=message):
         exports.export(changes.pop("init_checkpoint"), tmp_path / "out", **changes)
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("export_type", "flag", "value"),
+    [
+        ("preprocessor", "weights_dtype", "float16"),
+        ("preprocessor", "length_buckets", "8"),
+        ("encoder", "jit_compile", True),
+        ("encoder", "labels", "a,b"),
+        ("fill_mask", "doc_stride", 8),
+        ("ner", "doc_stride", 8),
+        ("classifier", "null_score_diff_threshold", 0.0),
+        ("squad", "long_texts", "window"),
+        ("squad", "top_k", 5),
+        ("embedding", "pairs", False),
+        ("regression", "start", True),
+    ],
+)
+def test_a_flag_without_a_meaning_is_refused(run, requested, export_type, flag, value):
+    with pytest.raises(ValueError, match=rf"^--{flag} is for .* given for {export_type}\. Leave"):
+        requested(run, export_type=export_type, **{flag: value})
+
+
+def test_an_encoder_takes_all_lengths(run, requested):
+    assert requested(run, export_type="encoder").max_seq_length == 128
+    with pytest.raises(
+        ValueError, match=r"takes all lengths up to .* = 128, but --max_seq_length=9"
+    ):
+        requested(run, export_type="encoder", max_seq_length=9)
 
 
 def test_an_export_that_fails_in_a_fresh_process_leaves_nothing(tmp_path, monkeypatch):
