@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from bert_tf.conversion.convert import convert
-from bert_tf.modeling.task_heads import build_classifier
+from bert_tf.modeling.task_heads import build_classifier, build_span_model
 from saved_models import export as command
 from saved_models.building import Exported
 from saved_models.network import NetworkOptions
@@ -108,6 +108,37 @@ def test_a_hugging_face_folder_brings_all(run, requested, tmp_path):
     ]
     np.testing.assert_array_equal(answers[0]["label"], answers[1]["label"])
     np.testing.assert_allclose(answers[0]["probabilities"], answers[1]["probabilities"], atol=1e-6)
+
+
+def test_flags_of_squad_stand_before_the_run(requested, tmp_path):
+    told = {"version_2": True, "doc_stride": 8, "null_score_diff_threshold": 1.5, "n_best_size": 4}
+    run = exports.run_folder(
+        tmp_path / "run", build_span_model(exports.CONFIG), task="squad", **told
+    )
+    assert requested(run, export_type="squad").told.items() >= told.items()
+    given = {
+        "null_score_diff_threshold": -2.5, "doc_stride": 3, "max_query_length": 5,
+        "n_best_size": 2, "max_answer_length": 9,
+    }  # fmt: skip
+    found = requested(run, export_type="squad", version_2_with_negative=False, **given)
+    assert found.told.items() >= {**given, "version_2": False, "task": "squad"}.items()
+    assert found.stride == 0  # `told` has it
+
+
+def test_long_texts_are_read_as_the_run_read_them(requested, tmp_path):
+    model = build_classifier(exports.CONFIG, 2)
+    task = {"task": "classifier", "labels": ["no", "yes"]}
+    windows = exports.run_folder(tmp_path / "windows", model, doc_stride=6, **task)
+    cut = exports.run_folder(tmp_path / "cut", model, doc_stride=0, **task)
+    assert requested(windows).stride == 6
+    assert requested(windows, doc_stride=5).stride == 5
+    assert requested(windows, long_texts="truncate").stride == 0
+    assert requested(windows, export_type="embedding").stride == exports.LENGTH // 2
+    assert [requested(cut).stride, requested(cut, doc_stride=5).stride] == [0, 5]
+    with pytest.raises(
+        ValueError, match=r"--doc_stride must be .* below --max_seq_length = 6, .* 6"
+    ):
+        requested(windows, max_seq_length=6)
 
 
 def folder_of_nothing(run, folder):
