@@ -6,6 +6,7 @@ model by `Request.load`, which refuses what does not fit before anything is writ
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -198,12 +199,30 @@ class Exported:
 
     @classmethod
     def of(cls, module: TaskModule, cases: list[dict[str, Any]], **facts: object) -> Exported:
-        """A task, with its signatures."""
+        """A task, with its signatures; what is asked of strings is asked of tf.Examples, too."""
+        asked = [_of_examples(case) for case in cases if case["signature"] == "serving_default"]
+        cases = [*cases, *asked]
         return cls(module, cases, module.signatures(), facts, module.network.parameters)
 
     def save(self, folder: Path) -> None:
         """Writes the SavedModel."""
         tf.saved_model.save(self.module, str(folder), signatures=dict(self.signatures))
+
+
+def _of_examples(case: Mapping[str, Any]) -> dict[str, Any]:
+    """A call of `serving_default` as one of `serve_examples`."""
+    names, columns = case["inputs"].keys(), case["inputs"].values()
+    rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    encoded = [base64.b64encode(_serialized(row)).decode() for row in rows]
+    return {**case, "signature": "serve_examples", "inputs": {"examples": {"b64": encoded}}}
+
+
+def _serialized(texts: Mapping[str, str | list[str]]) -> bytes:
+    features = {}
+    for name, value in texts.items():
+        values = [text.encode() for text in ([value] if isinstance(value, str) else value)]
+        features[name] = tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+    return bytes(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
 
 
 def check_new(export_dir: Path) -> None:

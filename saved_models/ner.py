@@ -35,6 +35,7 @@ from saved_models.entities import EntityFinder
 from saved_models.graph_tokenizer import GraphTokenizer
 from saved_models.network import Network
 from saved_models.preprocessing import pack_inputs
+from saved_models.samples import ids_case
 from saved_models.signatures import TaskModule, Tensors
 from saved_models.windows import CHUNK, Windows, places_in, read_windows, windows_over
 from saved_models.words import WHITE_SPACE, Words, split_at, split_edges
@@ -247,7 +248,7 @@ def build_ner(request: Request) -> Exported:
     module = NerModule(
         network, request.vocab_file, request.do_lower_case, request.max_seq_length, tags
     )
-    cases = module.cases(model)
+    cases = [*module.cases(model), ids_case(request, model, ["logits"])]
     return Exported.of(module, cases, labels=list(tags), doc_stride=module.stride)
 
 

@@ -26,6 +26,7 @@ from saved_models.building import Exported, Request
 from saved_models.graph_tokenizer import GraphTokenizer
 from saved_models.network import Network
 from saved_models.preprocessing import pack_inputs
+from saved_models.samples import ids_case
 from saved_models.signatures import TaskModule, Tensors
 from saved_models.squad_spans import BestSpans, best_spans, likelier_than_none, restore_texts
 from saved_models.windows import CHUNK, read_windows, windows_over
@@ -255,4 +256,5 @@ def build_squad(request: Request) -> Exported:
         for name in _OPTIONS
         if hasattr(part, name)
     }
-    return Exported.of(module, module.cases(model), **facts, null_threshold=module.null_threshold)
+    cases = [*module.cases(model), ids_case(request, model, ["start_logits", "end_logits"])]
+    return Exported.of(module, cases, **facts, null_threshold=module.null_threshold)

@@ -3,6 +3,7 @@
 import ast
 import json
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from saved_models import export as command
 from saved_models.building import Exported
 from saved_models.network import NetworkOptions
 from saved_models.sentences import build_classification
-from saved_models.verify import differs, listed, tensors
+from saved_models.verify import answer, differs, listed, tensors
 from tests.support import exports, small
 
 LABELS = ["no", "yes", "perhaps"]
@@ -287,7 +288,24 @@ def test_differences_are_told_by_their_place():
         assert differs(found, same, 1e-5) == said
 
 
+def test_only_the_first_entries_are_compared_where_a_case_says_so():
+    outputs = {"a": tf.constant([[[1, 2, 3]], [[4, 5, 6]]]), "b": tf.constant([7, 8, 9])}
+    model = types.SimpleNamespace(signatures={"s": lambda: outputs})
+    found = answer(model, {"signature": "s", "inputs": {}, "first": {"a": 2}})
+    assert found == {"a": [[[1, 2]], [[4, 5]]], "b": [7, 8, 9]}
+
+
+def test_every_signature_of_a_task_is_tried(run):
+    made = build_classification(
+        exports.request("classifier", run, labels=tuple(LABELS), pairs=True)
+    )
+    tried = {case["signature"]: case for case in made.cases}
+    assert tried.keys() == made.signatures.keys()
+    assert tried["serve_examples"]["expected"] == tried["serving_default"]["expected"]
+
+
 def test_cases_become_tensors_and_tensors_lists():
+    assert tensors({"b64": ["YWJj", "/w=="]}).numpy().tolist() == [b"abc", b"\xff"]
     nested = {"texts": ["a", "é"], "ids": [[1, 2]], "numbers": [0.5]}
     made = tensors(nested)
     assert [made[name].dtype for name in nested] == [tf.string, tf.int32, tf.float32]
