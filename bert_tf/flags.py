@@ -188,8 +188,13 @@ def config_from_flags() -> BertConfig:
             "--bert_config_file must name the JSON file with the sizes of the model, but is empty. "
             "It lies beside every released checkpoint."
         )
+    return read_config(FLAGS.bert_config_file)
+
+
+def read_config(path: str | Path) -> BertConfig:
+    """The config of a bert_config.json; ValueError where it is none."""
     try:
-        return BertConfig.from_json_file(FLAGS.bert_config_file)
+        return BertConfig.from_json_file(path)
     except TypeError as error:  # A number in quotes is the user's mistake, not the program's.
         raise ValueError(str(error)) from None
 

@@ -54,14 +54,20 @@ def files_from_flags() -> dict[str, Path]:
 
 def stride_from_flags() -> int:
     """Tokens between windows over long texts; 0 to cut them."""
-    return stride_of(flags.FLAGS.long_texts, flags.FLAGS.max_seq_length)
+    values = flags.FLAGS
+    return stride_of(values.long_texts, values.max_seq_length, values.doc_stride)
 
 
-def stride_of(long_texts: str, length: int) -> int:
-    """The same of texts that are too long for `length` tokens, and what is done with them."""
+def stride_of(long_texts: str, length: int, stride: int | None) -> int:
+    """The same of texts that are too long for `length` tokens, and what is done with them.
+
+    Args:
+        long_texts: `TRUNCATE` or `WINDOW`.
+        length: Of an input, in tokens.
+        stride: --doc_stride; None for its default.
+    """
     if long_texts == TRUNCATE:
         return 0
-    stride = flags.FLAGS.doc_stride
     if stride is None:
         return max(length // 2, 1)
     if not 1 <= stride < length:
@@ -69,7 +75,7 @@ def stride_of(long_texts: str, length: int) -> int:
             f"--doc_stride must be at least 1 and below --max_seq_length = {length}, so that "
             f"windows overlap, but is {stride}."
         )
-    return int(stride)
+    return stride
 
 
 def known_task_from_flags() -> KnownTask | None:

@@ -6,6 +6,7 @@ model by `Request.load`, which refuses what does not fit before anything is writ
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,7 +17,7 @@ import keras
 import tensorflow as tf
 
 from bert_tf.config import BertConfig
-from bert_tf.conversion import huggingface, initialize, tf1
+from bert_tf.conversion import initialize, tf1
 from bert_tf.conversion.tf1 import CheckpointError
 from bert_tf.conversion.weight_map import named_variables
 from bert_tf.inputs.features import SPECIALS_PAIR
@@ -38,8 +39,8 @@ class Request:
         vocab_file: The vocabulary.
         do_lower_case: Whether text is lower-cased.
         max_seq_length: Most tokens of an input, [CLS] and [SEP] too.
-        checkpoint: A checkpoint's prefix or directory, or a Hugging Face folder; None for what has
-            no weights.
+        checkpoint: A checkpoint's prefix or directory, or a folder of another form (see
+            `initialize.load_weights`); None for what has no weights.
         config: The model's sizes; None likewise.
         labels: Names of the classes in order, where it has some.
         labels_from: Where they come from, for messages.
@@ -107,9 +108,8 @@ class Request:
         """
         _ = self.sizes  # that there is no model at all is said first
         checkpoint = str(self.checkpoint)
-        if huggingface.is_folder(checkpoint):
-            tensors = huggingface.read_tensors(checkpoint)
-            return {name: value.shape for name, value in tensors.items()}
+        if form := initialize.form_at(checkpoint):
+            return {name: value.shape for name, value in form.read_tensors(checkpoint).items()}
         reader = tf1.open_checkpoint(tf1.resolve_prefix(checkpoint))
         return dict(reader.get_variable_to_shape_map())
 
@@ -138,22 +138,21 @@ class Request:
         """
         sizes, checkpoint, shapes = self.sizes, str(self.checkpoint), self.shapes
         check_vocabulary(self.vocab_file, sizes.vocab_size)
-        heads = [
-            name
-            for name in named_variables(model)
-            if not name.startswith((tf1.ENCODER_PREFIX, *unread))
-        ]
-        if lacking := [name for name in heads if name not in shapes]:
-            raise CheckpointError(
-                f"--export_type={self.export_type} needs the weights {', '.join(lacking)}, but "
-                f"{checkpoint} lacks them. Give a checkpoint that was trained for it, or another "
-                "--export_type."
-            )
+        needed = [name for name in named_variables(model) if not name.startswith(tuple(unread))]
+        heads = [name for name in needed if not name.startswith(tf1.ENCODER_PREFIX)]
+        self._check_there([name for name in heads if name not in shapes])
         self._check_classes(model)
         report = initialize.load_weights(model, checkpoint)
-        if lacking := [name for name in report.initialized if not name.startswith(tuple(unread))]:
-            raise CheckpointError(f"{checkpoint} lacks {', '.join(lacking)}.")
+        self._check_there([name for name in report.initialized if name in needed])
         round_weights(model, self.options.weights_dtype)
+
+    def _check_there(self, lacking: Sequence[str]) -> None:
+        if lacking:
+            raise CheckpointError(
+                f"--export_type={self.export_type} needs the weights {', '.join(lacking)}, but "
+                f"{self.checkpoint} lacks them. Give a checkpoint that was trained for it, or "
+                "another --export_type."
+            )
 
     def _check_classes(self, model: keras.Model) -> None:
         """A head of another size is the labels' fault, not the config's."""
@@ -200,12 +199,39 @@ class Exported:
 
     @classmethod
     def of(cls, module: TaskModule, cases: list[dict[str, Any]], **facts: object) -> Exported:
-        """A task, with its signatures."""
+        """A task, with its signatures; what is asked of strings is asked of tf.Examples, too."""
+        asked = [_of_examples(case) for case in cases if case["signature"] == "serving_default"]
+        cases = [*cases, *asked]
         return cls(module, cases, module.signatures(), facts, module.network.parameters)
 
     def save(self, folder: Path) -> None:
         """Writes the SavedModel."""
         tf.saved_model.save(self.module, str(folder), signatures=dict(self.signatures))
+
+
+def _of_examples(case: Mapping[str, Any]) -> dict[str, Any]:
+    """A call of `serving_default` as one of `serve_examples`."""
+    names, columns = case["inputs"].keys(), case["inputs"].values()
+    rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    encoded = [base64.b64encode(_serialized(row)).decode() for row in rows]
+    return {**case, "signature": "serve_examples", "inputs": {"examples": {"b64": encoded}}}
+
+
+def _serialized(texts: Mapping[str, str | list[str]]) -> bytes:
+    features = {}
+    for name, value in texts.items():
+        values = [text.encode() for text in ([value] if isinstance(value, str) else value)]
+        features[name] = tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+    return bytes(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
+
+
+def check_new(export_dir: Path) -> None:
+    """Raises ValueError where the folder to write is there."""
+    if export_dir.exists():
+        raise ValueError(
+            f"--export_dir must be new, but {export_dir} is there. Remove it, or name another "
+            "folder."
+        )
 
 
 def check_vocabulary(vocab_file: str | Path, size: int) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bert_tf.conversion import huggingface
+from bert_tf.conversion.convert import HUGGING_FACE, TF_HUB, form_of
 from bert_tf.conversion.tf1 import GLOBAL_STEP
 from bert_tf.files import write_text
 from saved_models.building import Exported, Request, beside
@@ -19,6 +19,8 @@ from saved_models.building import Exported, Request, beside
 CARD = "model_card.json"
 _EVALUATION = "eval_results.txt"
 _BLOCK = 1 << 20
+# Forms that are a folder of their own; all else are checkpoints in the directory of a run.
+_KINDS = {HUGGING_FACE: "Hugging Face folder", TF_HUB: "TF Hub SavedModel"}
 
 
 def write_card(folder: Path, request: Request, exported: Exported) -> None:
@@ -74,8 +76,8 @@ def _digest(path: Path) -> str:
 def _source(checkpoint: str) -> dict[str, str]:
     """The last parts of the path: all of it is the business of the machine it was on."""
     path = Path(checkpoint)
-    if huggingface.is_folder(checkpoint):
-        return {"name": path.resolve().name, "kind": "Hugging Face folder"}
+    if kind := _KINDS.get(form_of(checkpoint)):
+        return {"name": path.resolve().name, "kind": kind}
     name = "/".join(path.resolve().parts[-2:])
     return {"name": name, "kind": "TensorFlow checkpoint"}
 

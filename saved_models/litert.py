@@ -24,11 +24,12 @@ import tensorflow as tf
 
 from bert_tf.conversion.weight_map import named_variables
 from bert_tf.files import new_folder, sync, write_text
+from saved_models.building import check_new
 from saved_models.litert_runner import CARD, MODEL, VOCABULARY, Card, LiteRunner
+from saved_models.network import ENCODER_INPUTS
 
 ENCODER, CLASSIFIER = "encoder", "classifier"
 LEAST_COSINE = 0.99  # of vectors with int8 weights and with the model's own, on average
-_INPUTS = ("input_word_ids", "input_mask", "input_type_ids")
 # Texts that an export is tried with: short, long, of several scripts, and none.
 TEXTS = [
     "The keeper climbed the stairs of the lighthouse and lit the lamp.",
@@ -83,7 +84,7 @@ def convert(kind: str, model: keras.Model, seq_length: int, batch_size: int = 1)
 
     shape = [batch_size, seq_length]
     function = serving_default.get_concrete_function(
-        **{name: tf.TensorSpec(shape, tf.int32, name=name) for name in _INPUTS}
+        **{name: tf.TensorSpec(shape, tf.int32, name=name) for name in ENCODER_INPUTS}
     )
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], module)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -129,11 +130,7 @@ def export_litert(
       ValueError: the folder is there, or int8 weights change the model's vectors too much. Nothing
         was written.
     """
-    if export_dir.exists():
-        raise ValueError(
-            f"--export_dir must be new, but {export_dir} is there. Remove it, or name another "
-            "folder."
-        )
+    check_new(export_dir)
     content = convert(kind, model, card.max_seq_length)
     with new_folder(export_dir) as partial:
         (partial / MODEL).write_bytes(content)

@@ -25,6 +25,7 @@ from bert_tf.tasks.ner_data import (
     column_sentence,
     entities_of,
     entity_row,
+    is_tag,
     plain_sentence,
 )
 from bert_tf.tasks.task import POOLER, encoder_inputs
@@ -34,6 +35,7 @@ from saved_models.entities import EntityFinder
 from saved_models.graph_tokenizer import GraphTokenizer
 from saved_models.network import Network
 from saved_models.preprocessing import pack_inputs
+from saved_models.samples import ids_case
 from saved_models.signatures import TaskModule, Tensors
 from saved_models.windows import CHUNK, Windows, places_in, read_windows, windows_over
 from saved_models.words import WHITE_SPACE, Words, split_at, split_edges
@@ -91,6 +93,8 @@ class NerModule(TaskModule):
         require_tokens(tokenizer.vocab, ("[CLS]", "[SEP]"), vocab_file)
         self.featurizer = NerFeaturizer(tokenizer, max_seq_length, tags, SENTENCE)
         self.tags = tuple(tags)
+        self._room = max_seq_length - SPECIALS_SINGLE
+        self.stride = max(self._room // 2, 1)  # tokens from a window to the next
         ones = np.ones([1, 2], np.int32)
         classes = self._logits(
             encoder_inputs({"input_ids": ones, "input_mask": ones, "segment_ids": 0 * ones})
@@ -160,9 +164,8 @@ class NerModule(TaskModule):
         """Scores [N, C] of the words of B texts, at their first pieces."""
         pieces = self._pieces(words)
         lengths = tf.math.unsorted_segment_sum(pieces.row_lengths(), words.texts, texts)
-        room = self.featurizer.max_seq_length - SPECIALS_SINGLE
-        rooms = tf.fill(tf.shape(lengths), tf.constant(room, tf.int64))
-        windows = windows_over(lengths, rooms, max(room // 2, 1))
+        rooms = tf.fill(tf.shape(lengths), tf.constant(self._room, tf.int64))
+        windows = windows_over(lengths, rooms, self.stride)
         inputs = pack_inputs(
             [tf.gather(pieces.values, windows.tokens)],
             tf.constant(self.featurizer.max_seq_length),
@@ -230,6 +233,11 @@ class NerModule(TaskModule):
 def build_ner(request: Request) -> Exported:
     """A tagger, fine-tuned or on features; ValueError where the tags are not known."""
     tags, features = request.classes, request.told.get("features")
+    if others := [tag for tag in tags if not is_tag(tag)]:
+        raise ValueError(
+            f"Tags must be O or B-KIND, I-KIND, E-KIND or S-KIND; got {', '.join(others)} from "
+            f"{request.labels_from}. Give --labels, in the order of the model's classes."
+        )
     model = (
         build_feature_tagger(request.sizes, len(tags), features)
         if features
@@ -240,7 +248,8 @@ def build_ner(request: Request) -> Exported:
     module = NerModule(
         network, request.vocab_file, request.do_lower_case, request.max_seq_length, tags
     )
-    return Exported.of(module, module.cases(model), labels=list(tags))
+    cases = [*module.cases(model), ids_case(request, model, ["logits"])]
+    return Exported.of(module, cases, labels=list(tags), doc_stride=module.stride)
 
 
 def _padded(rows: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, list[Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 
 from bert_tf.inputs.packing import TextPacker, Window
@@ -18,6 +19,7 @@ TEXTS = [
     "tab\tand\nnew line, soft\u00adhyphen, zero\u200bwidth, e\u0301, [MASK] [UNK] \u2028 end",
     "a" * 200 + " " + "b" * 201 + " é" * 150,
 ]
+_OF_TOKENS = 1e-4  # tolerance
 SECOND_TEXTS = [*TEXTS[1:], TEXTS[0]]
 
 
@@ -55,6 +57,16 @@ def packed_in_python(
     pairs = [[second] for second in seconds] if seconds else None
     windows, owners = windows_in_python(request, texts, pairs)
     return inputs_of([window for (window,) in windows]), owners
+
+
+def ids_case(request: Request, model: keras.Model, outputs: Sequence[str]) -> dict[str, Any]:
+    """A call of `serve_ids`, and what the model says of every token: many numbers, so a few of
+    them are further from another order of additions than one would be."""
+    ids, _ = packed_in_python(request, TEXTS, SECOND_TEXTS)
+    found = model(ids)
+    expected = listed({name: found[name] for name in outputs})
+    case = {"signature": "serve_ids", "inputs": listed(ids), "expected": expected}
+    return {**case, "tolerance": _OF_TOKENS}
 
 
 def listed(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:

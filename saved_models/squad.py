@@ -26,6 +26,7 @@ from saved_models.building import Exported, Request
 from saved_models.graph_tokenizer import GraphTokenizer
 from saved_models.network import Network
 from saved_models.preprocessing import pack_inputs
+from saved_models.samples import ids_case
 from saved_models.signatures import TaskModule, Tensors
 from saved_models.squad_spans import BestSpans, best_spans, likelier_than_none, restore_texts
 from saved_models.windows import CHUNK, read_windows, windows_over
@@ -249,4 +250,11 @@ def build_squad(request: Request) -> Exported:
         **options,
         null_threshold=request.told.get(THRESHOLD, 0.0),
     )
-    return Exported.of(module, module.cases(model), **options, null_threshold=module.null_threshold)
+    facts = {
+        name: getattr(part, name)
+        for part in (module.featurizer, module.finder)
+        for name in _OPTIONS
+        if hasattr(part, name)
+    }
+    cases = [*module.cases(model), ids_case(request, model, ["start_logits", "end_logits"])]
+    return Exported.of(module, cases, **facts, null_threshold=module.null_threshold)

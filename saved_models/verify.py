@@ -10,11 +10,13 @@ CASES.json is a list of objects, each a call and what it should give:
     signature   a signature to call with `inputs`, an object of arrays by name; or else
     call        "" for the model itself or the dotted name of a part of it, to call with `inputs`
     inputs      lists of strings, of whole numbers (int32) or of other numbers (float32), or
-                objects of such lists by name
+                objects of such lists by name; {"b64": [...]} stands for bytes
     options     keyword arguments of a call, scalars; may be left out
     expected    lists, or objects of them: no name more or less; strings and whole numbers equal,
                 other numbers within `tolerance`
     tolerance   1e-5 where left out; of numbers above 1, their share
+    first       by name of an output, how many of its innermost entries are compared; all of those
+                that are left out
 
 Of the part `bert_pack_inputs`, `inputs` are texts: it gets the tokens of each together with those
 of the text after it.
@@ -23,6 +25,7 @@ of the text after it.
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import math
 import sys
@@ -33,11 +36,14 @@ import tensorflow as tf
 import tensorflow_text  # noqa: F401 - registers the ops of the tokenizer
 
 PACK = "bert_pack_inputs"
+BYTES = "b64"
 TOLERANCE = 1e-5
 
 
 def tensors(value: Any) -> Any:
     """A case's inputs as tensors."""
+    if isinstance(value, dict) and value.keys() == {BYTES}:
+        return tf.constant([base64.b64decode(each) for each in value[BYTES]], tf.string)
     if isinstance(value, dict):
         return {name: tensors(each) for name, each in value.items()}
     array = np.array(value)
@@ -59,7 +65,17 @@ def answer(model: Any, case: dict[str, Any]) -> Any:
         for name in filter(None, case["call"].split(".")):
             part = getattr(part, name)
         outputs = part(inputs, **options)
-    return listed(outputs)
+    found = listed(outputs)
+    for name, count in case.get("first", {}).items():
+        found[name] = shortened(found[name], count)
+    return found
+
+
+def shortened(values: list[Any], count: int) -> list[Any]:
+    """Nested lists with only the first entries of the innermost."""
+    if any(isinstance(each, list) for each in values):
+        return [shortened(each, count) for each in values]
+    return values[:count]
 
 
 def listed(value: Any) -> Any:

@@ -90,4 +90,5 @@ def split_edges(words: Words) -> Words:
 
 
 def _is_one_of(codes: tf.Tensor, characters: Iterable[str]) -> tf.Tensor:
-    return tf.reduce_any(codes[:, None] == tf.constant([ord(char) for char in characters]), axis=1)
+    wanted = sorted(map(ord, characters))  # in an order that is the same in every process
+    return tf.reduce_any(codes[:, None] == tf.constant(wanted), axis=1)

@@ -103,6 +103,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     ),
 }
 READ_FLAGS = ("bert_tf.flags", "bert_tf.task_flags", "bert_tf.pretraining_flags")
+FLAG_READERS = (*READ_FLAGS, "saved_models.request_flags")
 COMMAND_MAY_IMPORT = (*READ_FLAGS, *MAY_IMPORT["bert_tf.flags"])
 # Modules whose import must not cost TensorFlow's memory and seconds (data_prep: all of them).
 WITHOUT_TENSORFLOW = (
@@ -265,7 +266,7 @@ def strategy_runs(modules: Mapping[str, Module]) -> list[str]:
 def flag_readers(modules: Mapping[str, Module]) -> list[str]:
     found = []
     for module in modules.values():
-        if is_command(module) or module.name in READ_FLAGS:
+        if is_command(module) or module.name in FLAG_READERS:
             continue
         for node in ast.walk(module.tree):
             name = getattr(node, "id", None) or getattr(node, "attr", None)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from bert_tf.config import BertConfig
-from bert_tf.conversion import huggingface, tf1, tfhub
+from bert_tf.conversion import huggingface, initialize, tf1, tfhub
 from bert_tf.conversion.keras_files import (
     KERAS_SUFFIX,
     checkpoint_to_keras,
@@ -22,15 +22,15 @@ from bert_tf.conversion.keras_files import (
 TF1, KERAS, HUGGING_FACE = "tf1", "keras", "huggingface"
 FORMS = (TF1, KERAS, HUGGING_FACE)
 TF_HUB = "tfhub"  # which is no form to write
+_COMPLETE = {HUGGING_FACE: huggingface, TF_HUB: tfhub}  # see `initialize.COMPLETE_FORMS`
 
 
 def form_of(path: str) -> str:
     """The form of something that is there, or that is named like it."""
     if path.endswith(KERAS_SUFFIX):
         return KERAS
-    if tfhub.is_folder(path):
-        return TF_HUB
-    return HUGGING_FACE if huggingface.is_folder(path) else TF1
+    found = initialize.form_at(path)
+    return next((name for name, form in _COMPLETE.items() if form is found), TF1)
 
 
 def convert(
@@ -91,8 +91,9 @@ def _read(source: str, form: str) -> dict[str, np.ndarray]:
     """Weights by the names of the release, without slots and step."""
     if form == KERAS:
         return {name: np.asarray(value) for name, value in read_keras(Path(source)).items()}
-    if form in (HUGGING_FACE, TF_HUB):
-        return (huggingface if form == HUGGING_FACE else tfhub).read_tensors(source)
+    if form in _COMPLETE:
+        tensors: dict[str, np.ndarray] = _COMPLETE[form].read_tensors(source)
+        return tensors
     prefix = tf1.resolve_prefix(source)
     reader = tf1.open_checkpoint(prefix)
     return {

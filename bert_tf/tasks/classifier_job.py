@@ -63,6 +63,7 @@ class ClassifierJob:
             "data": self.data.name,
             "labels": list(self.data.labels),
             "pairs": self.data.pairs,
+            "doc_stride": self.setting.stride,
             **self.setting.describe(),
         }
 

@@ -70,6 +70,7 @@ class MultipleChoiceJob:
             "task": "multiple_choice",
             "choices": self._choices(),
             "start": self.columns.question is not None,
+            "doc_stride": self.setting.stride,
             **self.setting.describe(),
         }
 

@@ -89,13 +89,18 @@ def read_columns(path: str | Path, tagged: bool) -> list[Document]:
     return documents
 
 
+def is_tag(text: str) -> bool:
+    """Whether a text is a tag: O, or B-, I-, E- or S- and a kind."""
+    return bool(_TAG.fullmatch(text))
+
+
 def _check_tag(path: str | Path, line: int, fields: Sequence[str]) -> None:
     if len(fields) < 2:
         raise TextFileError(
             f"{path}, line {line}: must have a word and, in its last column, a tag, but has only "
             f"{fields[0]!r}. Give files without tags as --predict_file alone."
         )
-    if not _TAG.fullmatch(fields[-1]):
+    if not is_tag(fields[-1]):
         raise TextFileError(
             f"{path}, line {line}: the last column must be a tag such as O, B-PER or I-PER, but "
             f"is {fields[-1]!r}."

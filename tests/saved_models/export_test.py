@@ -3,18 +3,19 @@
 import ast
 import json
 import sys
+import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from bert_tf.conversion.convert import convert
-from bert_tf.modeling.task_heads import build_classifier
+from bert_tf.modeling.task_heads import build_classifier, build_span_model
 from saved_models import export as command
 from saved_models.building import Exported
 from saved_models.network import NetworkOptions
 from saved_models.sentences import build_classification
-from saved_models.verify import differs, listed, tensors
+from saved_models.verify import answer, differs, listed, tensors
 from tests.support import exports, small
 
 LABELS = ["no", "yes", "perhaps"]
@@ -110,9 +111,47 @@ def test_a_hugging_face_folder_brings_all(run, requested, tmp_path):
     np.testing.assert_allclose(answers[0]["probabilities"], answers[1]["probabilities"], atol=1e-6)
 
 
+def test_flags_of_squad_stand_before_the_run(requested, tmp_path):
+    told = {"version_2": True, "doc_stride": 8, "null_score_diff_threshold": 1.5, "n_best_size": 4}
+    run = exports.run_folder(
+        tmp_path / "run", build_span_model(exports.CONFIG), task="squad", **told
+    )
+    assert requested(run, export_type="squad").told.items() >= told.items()
+    given = {
+        "null_score_diff_threshold": -2.5, "doc_stride": 3, "max_query_length": 5,
+        "n_best_size": 2, "max_answer_length": 9,
+    }  # fmt: skip
+    found = requested(run, export_type="squad", version_2_with_negative=False, **given)
+    assert found.told.items() >= {**given, "version_2": False, "task": "squad"}.items()
+    assert found.stride == 0  # `told` has it
+
+
+def test_long_texts_are_read_as_the_run_read_them(requested, tmp_path):
+    model = build_classifier(exports.CONFIG, 2)
+    task = {"task": "classifier", "labels": ["no", "yes"]}
+    windows = exports.run_folder(tmp_path / "windows", model, doc_stride=6, **task)
+    cut = exports.run_folder(tmp_path / "cut", model, doc_stride=0, **task)
+    assert requested(windows).stride == 6
+    assert requested(windows, doc_stride=5).stride == 5
+    assert requested(windows, long_texts="truncate").stride == 0
+    assert requested(windows, export_type="embedding").stride == exports.LENGTH // 2
+    assert [requested(cut).stride, requested(cut, doc_stride=5).stride] == [0, 5]
+    with pytest.raises(
+        ValueError, match=r"--doc_stride must be .* below --max_seq_length = 6, .* 6"
+    ):
+        requested(windows, max_seq_length=6)
+
+
 def folder_of_nothing(run, folder):
     (folder / "empty").mkdir()
     return {"init_checkpoint": folder / "empty", **FILES}
+
+
+def quoted_number(run, folder):
+    text = small.CONFIG.read_text().replace('"hidden_size": 32', '"hidden_size": "32"')
+    (folder / "bert_config.json").write_text(text)
+    (folder / "checkpoint").write_bytes((run / "checkpoint").read_bytes())
+    return {"init_checkpoint": folder, "vocab_file": small.VOCAB}
 
 
 def other_vocabulary(run, folder):
@@ -162,7 +201,11 @@ MISTAKES = {
     "too long": (lambda *_: {"max_seq_length": 999}, "has only max_position_embeddings = 128"),
     "no choice of long texts": (
         lambda *_: {"export_type": "fill_mask", "long_texts": "window"},
-        "--long_texts is a choice of classifier, .* only, but is given for fill_mask",
+        r"--long_texts is for --export_type=classifier, .*, but is given for fill_mask\. Leave",
+    ),
+    "a number in quotes": (
+        quoted_number,
+        r"hidden_size must be .*'32'",
     ),
     "long buckets": (
         lambda *_: {"length_buckets": "64,256"},
@@ -180,6 +223,35 @@ def test_mistakes_are_said_and_leave_nothing(run, tmp_path, mistake):
     with pytest.raises(ValueError, match=message):
         exports.export(changes.pop("init_checkpoint"), tmp_path / "out", **changes)
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("export_type", "flag", "value"),
+    [
+        ("preprocessor", "weights_dtype", "float16"),
+        ("preprocessor", "length_buckets", "8"),
+        ("encoder", "jit_compile", True),
+        ("encoder", "labels", "a,b"),
+        ("fill_mask", "doc_stride", 8),
+        ("ner", "doc_stride", 8),
+        ("classifier", "null_score_diff_threshold", 0.0),
+        ("squad", "long_texts", "window"),
+        ("squad", "top_k", 5),
+        ("embedding", "pairs", False),
+        ("regression", "start", True),
+    ],
+)
+def test_a_flag_without_a_meaning_is_refused(run, requested, export_type, flag, value):
+    with pytest.raises(ValueError, match=rf"^--{flag} is for .* given for {export_type}\. Leave"):
+        requested(run, export_type=export_type, **{flag: value})
+
+
+def test_an_encoder_takes_all_lengths(run, requested):
+    assert requested(run, export_type="encoder").max_seq_length == 128
+    with pytest.raises(
+        ValueError, match=r"takes all lengths up to .* = 128, but --max_seq_length=9"
+    ):
+        requested(run, export_type="encoder", max_seq_length=9)
 
 
 def test_an_export_that_fails_in_a_fresh_process_leaves_nothing(tmp_path, monkeypatch):
@@ -216,7 +288,24 @@ def test_differences_are_told_by_their_place():
         assert differs(found, same, 1e-5) == said
 
 
+def test_only_the_first_entries_are_compared_where_a_case_says_so():
+    outputs = {"a": tf.constant([[[1, 2, 3]], [[4, 5, 6]]]), "b": tf.constant([7, 8, 9])}
+    model = types.SimpleNamespace(signatures={"s": lambda: outputs})
+    found = answer(model, {"signature": "s", "inputs": {}, "first": {"a": 2}})
+    assert found == {"a": [[[1, 2]], [[4, 5]]], "b": [7, 8, 9]}
+
+
+def test_every_signature_of_a_task_is_tried(run):
+    made = build_classification(
+        exports.request("classifier", run, labels=tuple(LABELS), pairs=True)
+    )
+    tried = {case["signature"]: case for case in made.cases}
+    assert tried.keys() == made.signatures.keys()
+    assert tried["serve_examples"]["expected"] == tried["serving_default"]["expected"]
+
+
 def test_cases_become_tensors_and_tensors_lists():
+    assert tensors({"b64": ["YWJj", "/w=="]}).numpy().tolist() == [b"abc", b"\xff"]
     nested = {"texts": ["a", "é"], "ids": [[1, 2]], "numbers": [0.5]}
     made = tensors(nested)
     assert [made[name].dtype for name in nested] == [tf.string, tf.int32, tf.float32]

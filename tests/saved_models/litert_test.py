@@ -13,12 +13,14 @@ from ai_edge_litert.interpreter import Interpreter
 
 from bert_tf.config import BertConfig
 from bert_tf.conversion import huggingface
+from bert_tf.conversion.weight_map import named_variables
 from bert_tf.inputs.features import pack
 from bert_tf.modeling.encoder import build_encoder
+from bert_tf.modeling.task_heads import build_classifier
 from bert_tf.tokenization import FullTokenizer
 from saved_models import export_litert, litert
 from saved_models.litert_runner import Card, LiteRunner
-from tests.support import small
+from tests.support import exports, small
 from tests.support.commands import run
 
 LENGTH = 16
@@ -29,6 +31,10 @@ MRPC = small.GOLDENS / "mrpc" / "model.ckpt-24"
 LABELS = ("0", "1")
 FIRST = ["The lamp is lit.", "", "A long text about the keeper, his lamp, his stairs and the sea."]
 SECOND = ["He lit the lamp.", "nothing", "short"]
+
+
+def request(kind, checkpoint, **changes):
+    return exports.request(kind, checkpoint, max_seq_length=LENGTH, **changes)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +51,7 @@ def encoder_folder(encoder, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def classifier():
-    return export_litert.load_model(litert.CLASSIFIER, CONFIG, str(MRPC), LABELS)
+    return export_litert.load_model(request(litert.CLASSIFIER, MRPC, labels=LABELS))[0]
 
 
 @pytest.fixture(scope="module")
@@ -193,31 +199,33 @@ def test_calls_that_make_no_sense_are_refused(encoder_folder):
         runner.classify(["a"])
 
 
-def test_heads_and_labels_are_needed(tmp_path):
-    with pytest.raises(ValueError, match="needs the weights output_weights, output_bias, but"):
-        export_litert.load_model(litert.CLASSIFIER, CONFIG, small.CHECKPOINT, LABELS)
-    with pytest.raises(ValueError, match="must have the names of its classes, but none lie beside"):
-        export_litert.labels_of(str(MRPC), [])
-    assert export_litert.labels_of(str(MRPC), ["a", "b"]) == ("a", "b")
-    (tmp_path / "task.json").write_text('{"task": "classification", "labels": ["x", "y"]}')
-    assert export_litert.labels_of(str(tmp_path / "model.ckpt-1"), []) == ("x", "y")
+def test_weights_and_labels_are_needed(tmp_path):
+    for kind, checkpoint, labels, message in (
+        (litert.CLASSIFIER, small.CHECKPOINT, LABELS, "needs the weights output_weights, output_b"),
+        (litert.CLASSIFIER, MRPC, (), "are names, but none are known: give --labels"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            export_litert.load_model(request(kind, checkpoint, labels=labels))
     folder = tmp_path / "hf"
-    folder.mkdir()
-    (folder / huggingface.CONFIG).write_text(
-        '{"model_type": "bert", "id2label": {"0": "no", "1": "yes"}}'
+    encoder = build_encoder(CONFIG, seed=1)
+    weights = {name: np.asarray(value) for name, value in named_variables(encoder).items()}
+    huggingface.write_folder(
+        folder, CONFIG, {n: v for n, v in weights.items() if "pooler" not in n}, small.VOCAB, True
     )
-    assert export_litert.labels_of(str(folder), []) == ("no", "yes")
+    with pytest.raises(ValueError, match="type=encoder needs the weights bert/pooler/dense/"):
+        export_litert.load_model(request(litert.ENCODER, folder))
 
 
 def test_command(tmp_path, capsys):
+    """What lies beside a run's checkpoint need not be named."""
+    run_folder = exports.run_folder(
+        tmp_path / "run", build_classifier(CONFIG, 2), task="classifier", labels=["no", "yes"]
+    )
     run(
         "saved_models.export_litert",
         export_type="classifier",
-        bert_config_file=small.CONFIG,
-        init_checkpoint=MRPC,
-        vocab_file=small.VOCAB,
+        init_checkpoint=run_folder,
         max_seq_length=LENGTH,
-        labels="no,yes",
         export_dir=tmp_path / "lite",
     )
     assert re.match(rf"{tmp_path}/lite: \d\.\d+x the size", capsys.readouterr().out)

@@ -362,6 +362,7 @@ def test_windows_of_an_example_are_averaged(tmp_path):
         doc_stride=16,
     )
     assert len((tmp_path / "out/predictions.jsonl").read_text().splitlines()) == 16
+    assert json.loads((tmp_path / "out/task.json").read_text())["doc_stride"] == 16
     assert "eval_accuracy" in (tmp_path / "out/eval_results.txt").read_text()
 
 
