@@ -27,7 +27,7 @@ from saved_models.serving import page, protocol
 from saved_models.serving.batching import Batcher, Batching
 from saved_models.serving.limits import Limits, RequestError, shown, too_much
 from saved_models.serving.metrics import CONTENT_TYPE, UNKNOWN, Metrics
-from saved_models.serving.models import Model, Version
+from saved_models.serving.models import Model, Version, check_examples
 
 _PLACES = ("", "/versions/{version}", "/labels/{label}")
 # Nothing that a browser reads here may be taken for something else, or be asked for by a frame.
@@ -51,7 +51,7 @@ class Server:
         for model in models.values():
             for version in model.versions.values():
                 observe = self._metrics.batches(model.name, version.number)
-                batcher = Batcher(version.run, batching, observe)
+                batcher = Batcher(version.run, batching, observe, limits.answer_values)
                 self._metrics.watch(model.name, version.number, batcher.waiting)
                 self._batchers[model.name, version.number] = batcher
 
@@ -162,9 +162,11 @@ class Server:
         model, version = self._found(request)
         payload = protocol.parse_body(await _body(request, self._limits))
         call = protocol.parse_request(payload, version.signatures, self._limits)
+        check_examples(call, self._limits)
         job = self._batchers[model.name, version.number].submit(call)
         outputs = await asyncio.wrap_future(job)
-        return _json_bytes(protocol.encode_answer(call, outputs))
+        # In a thread: a large answer takes seconds, in which others must be heard.
+        return _json_bytes(await asyncio.to_thread(protocol.encode_answer, call, outputs))
 
     def _found(self, request: Request) -> tuple[Model, Version]:
         """Model and version of an address."""
