@@ -19,12 +19,15 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from saved_models.serving import page, protocol
 from saved_models.serving.batching import Batcher, Batching
+from saved_models.serving.connections import check_hosts
 from saved_models.serving.limits import Limits, RequestError, shown, too_much
 from saved_models.serving.metrics import CONTENT_TYPE, UNKNOWN, Metrics
 from saved_models.serving.models import Model, Version, check_examples
@@ -55,8 +58,12 @@ class Server:
                 self._metrics.watch(model.name, version.number, batcher.waiting)
                 self._batchers[model.name, version.number] = batcher
 
-    def app(self) -> Starlette:
-        """The application; when it ends, requests that wait are answered first."""
+    def app(self, names: frozenset[str] | None = None) -> Starlette:
+        """The application; when it ends, requests that wait are answered first.
+
+        Args:
+          names: what requests may call this server; None for anything.
+        """
         routes = [
             *(Route(path, handler) for path, handler in page.FILES.items()),
             Route("/healthz", self.healthy),
@@ -77,7 +84,12 @@ class Server:
             HTTPException: _no_such_address,
             Exception: _failed,
         }
-        return Starlette(routes=routes, exception_handlers=handlers, lifespan=self._lifespan)
+        return Starlette(
+            routes=routes,
+            exception_handlers=handlers,
+            lifespan=self._lifespan,
+            middleware=[Middleware(_HostCheck, names=names)] if names else [],
+        )
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -179,6 +191,23 @@ class Server:
                 HTTPStatus.NOT_FOUND,
             )
         return model, model.version(place.get("version"), place.get("label"))
+
+
+class _HostCheck:
+    """Answers requests to other names than these itself."""
+
+    def __init__(self, app: ASGIApp, names: frozenset[str]) -> None:
+        self._app, self._names = app, names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = self._app
+        if scope["type"] == "http":
+            request = Request(scope)
+            try:
+                check_hosts(request.headers.getlist("host"), self._names)
+            except RequestError as error:
+                answer = await _refused(request, error)
+        await answer(scope, receive, send)
 
 
 async def _body(request: Request, limits: Limits) -> bytes:
