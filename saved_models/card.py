@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ _KINDS = {HUGGING_FACE: "Hugging Face folder", TF_HUB: "TF Hub SavedModel"}
 def write_card(folder: Path, request: Request, exported: Exported) -> None:
     """Writes both files into the folder of a SavedModel that is otherwise complete."""
     card = _card(folder, request, exported)
-    write_text(folder / CARD, json.dumps(card, indent=1, ensure_ascii=False) + "\n")
+    text = json.dumps(card, indent=1, ensure_ascii=False, allow_nan=False)
+    write_text(folder / CARD, text + "\n")
     write_text(folder / "README.md", _page(card))
 
 
@@ -83,7 +85,10 @@ def _source(checkpoint: str) -> dict[str, str]:
 
 
 def _metrics(checkpoint: str | None) -> dict[str, float]:
-    """The numbers of the run's `eval_results.txt`, if there is one."""
+    """The finite numbers of the run's `eval_results.txt`, if there is one.
+
+    A correlation of constant predictions is not a number, which JSON cannot hold.
+    """
     path = beside(checkpoint, _EVALUATION)
     lines = path.read_text(encoding="utf-8").splitlines() if path else []
     found = {}
@@ -92,7 +97,7 @@ def _metrics(checkpoint: str | None) -> dict[str, float]:
         with contextlib.suppress(ValueError):  # what is no number is no metric
             found[name] = float(value)
     found.pop(GLOBAL_STEP, None)
-    return found
+    return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
 def _described(specs: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ try:
     import uvicorn
 
     from saved_models.serving.app import Server
+    from saved_models.serving.connections import Connection, names_of
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         "saved_models.serve needs starlette, uvicorn and prometheus-client, but "
@@ -55,6 +56,12 @@ def define_flags() -> None:
     absl_flags.DEFINE_integer("max_instances", limits.instances, "Instances of a request.")
     absl_flags.DEFINE_integer("max_body_bytes", limits.body_bytes, "Bytes of a request.")
     absl_flags.DEFINE_integer("max_text_bytes", limits.text_bytes, "Bytes of one string.")
+    absl_flags.DEFINE_integer(
+        "max_axis", limits.axis, "Tokens or places of a row, where a request holds numbers."
+    )
+    absl_flags.DEFINE_integer(
+        "max_answer_values", limits.answer_values, "Numbers or strings of an answer."
+    )
     absl_flags.adopt_module_key_flags(flags)
 
 
@@ -88,6 +95,8 @@ def main() -> None:
         instances=values.max_instances,
         text_bytes=values.max_text_bytes,
         queue=values.max_queue,
+        axis=values.max_axis,
+        answer_values=values.max_answer_values,
     )
     batching = Batching(values.max_batch_size, values.batch_wait_ms / 1000, limits.queue)
     configs = parse_models(values.model)
@@ -96,10 +105,12 @@ def main() -> None:
     with bound(values.host, values.port) as sock:
         models = load_models(configs)
         host, port = sock.getsockname()[:2]
-        sys.stdout.write(f"{', '.join(models)}: http://{host}:{port}/\n")
+        place = f"[{host}]" if ":" in host else host
+        sys.stdout.write(f"{', '.join(models)}: http://{place}:{port}/\n")
         sys.stdout.flush()
         config = uvicorn.Config(
-            Server(models, batching, limits).app(),
+            Server(models, batching, limits).app(names_of(values.host, host)),
+            http=Connection,
             log_level="warning",
             access_log=False,
             server_header=False,

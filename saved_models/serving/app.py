@@ -19,15 +19,18 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from saved_models.serving import page, protocol
 from saved_models.serving.batching import Batcher, Batching
+from saved_models.serving.connections import check_hosts
 from saved_models.serving.limits import Limits, RequestError, shown, too_much
 from saved_models.serving.metrics import CONTENT_TYPE, UNKNOWN, Metrics
-from saved_models.serving.models import Model, Version
+from saved_models.serving.models import Model, Version, check_examples
 
 _PLACES = ("", "/versions/{version}", "/labels/{label}")
 # Nothing that a browser reads here may be taken for something else, or be asked for by a frame.
@@ -51,12 +54,16 @@ class Server:
         for model in models.values():
             for version in model.versions.values():
                 observe = self._metrics.batches(model.name, version.number)
-                batcher = Batcher(version.run, batching, observe)
+                batcher = Batcher(version.run, batching, observe, limits.answer_values)
                 self._metrics.watch(model.name, version.number, batcher.waiting)
                 self._batchers[model.name, version.number] = batcher
 
-    def app(self) -> Starlette:
-        """The application; when it ends, requests that wait are answered first."""
+    def app(self, names: frozenset[str] | None = None) -> Starlette:
+        """The application; when it ends, requests that wait are answered first.
+
+        Args:
+          names: what requests may call this server; None for anything.
+        """
         routes = [
             *(Route(path, handler) for path, handler in page.FILES.items()),
             Route("/healthz", self.healthy),
@@ -77,7 +84,12 @@ class Server:
             HTTPException: _no_such_address,
             Exception: _failed,
         }
-        return Starlette(routes=routes, exception_handlers=handlers, lifespan=self._lifespan)
+        return Starlette(
+            routes=routes,
+            exception_handlers=handlers,
+            lifespan=self._lifespan,
+            middleware=[Middleware(_HostCheck, names=names)] if names else [],
+        )
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -162,9 +174,11 @@ class Server:
         model, version = self._found(request)
         payload = protocol.parse_body(await _body(request, self._limits))
         call = protocol.parse_request(payload, version.signatures, self._limits)
+        check_examples(call, self._limits)
         job = self._batchers[model.name, version.number].submit(call)
         outputs = await asyncio.wrap_future(job)
-        return _json_bytes(protocol.encode_answer(call, outputs))
+        # In a thread: a large answer takes seconds, in which others must be heard.
+        return _json_bytes(await asyncio.to_thread(protocol.encode_answer, call, outputs))
 
     def _found(self, request: Request) -> tuple[Model, Version]:
         """Model and version of an address."""
@@ -177,6 +191,23 @@ class Server:
                 HTTPStatus.NOT_FOUND,
             )
         return model, model.version(place.get("version"), place.get("label"))
+
+
+class _HostCheck:
+    """Answers requests to other names than these itself."""
+
+    def __init__(self, app: ASGIApp, names: frozenset[str]) -> None:
+        self._app, self._names = app, names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = self._app
+        if scope["type"] == "http":
+            request = Request(scope)
+            try:
+                check_hosts(request.headers.getlist("host"), self._names)
+            except RequestError as error:
+                answer = await _refused(request, error)
+        await answer(scope, receive, send)
 
 
 async def _body(request: Request, limits: Limits) -> bytes:

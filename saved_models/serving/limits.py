@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import Any
 
 _LONGEST_SHOWN = 80  # characters of a value in a message
+_WITHOUT_FLAG = ("values", "choices", "receive_seconds")
 
 
 class RequestError(Exception):
@@ -30,13 +31,17 @@ class RequestError(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """The most that one request may bring, and that may wait.
+    """The most that one request may bring, ask for, and that may wait.
 
     Attributes:
       body_bytes: of a request.
       instances: of a request.
       text_bytes: of one string, in UTF-8.
       values: strings or numbers of one input, all instances together.
+      axis: numbers along the last axis, if the signature leaves it open and it is not the first:
+        tokens or places.
+      choices: the same of strings and of axes between: each is computed.
+      answer_values: strings or numbers of an answer.
       queue: instances that wait for a model.
       receive_seconds: until a request's body must be here.
 
@@ -48,14 +53,18 @@ class Limits:
     instances: int = 128
     text_bytes: int = 100_000
     values: int = 65_536
+    axis: int = 512
+    choices: int = 64
+    answer_values: int = 2_000_000
     queue: int = 512
     receive_seconds: float = 30.0
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if value < 1:
-                raise ValueError(f"--max_{field.name} must be at least 1; got {value}. Raise it.")
+            if not value >= 1:
+                kind = "Limits." if field.name in _WITHOUT_FLAG else "--max_"
+                raise ValueError(f"{kind}{field.name} must be at least 1; got {value}. Raise it.")
 
 
 def too_much(message: str) -> RequestError:

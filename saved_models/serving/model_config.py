@@ -41,6 +41,7 @@ _MESSAGES: dict[str, list[tuple[str, int, Any, bool]]] = {
     "ModelConfigList": [("config", 1, "ModelConfig", True)],
     "ModelServerConfig": [("model_config_list", 1, "ModelConfigList", False)],
 }
+_ONE_OF = {"VersionPolicy": "policy_choice"}  # messages of which one field may be set
 PLATFORM = "tensorflow"
 
 
@@ -68,9 +69,13 @@ def _message_class() -> Any:
     file = descriptor_pb2.FileDescriptorProto(name="bert_tf_serving.proto", package=_PACKAGE)
     for name, fields in _MESSAGES.items():
         message = file.message_type.add(name=name)
+        if name in _ONE_OF:
+            message.oneof_decl.add(name=_ONE_OF[name])
         for field_name, number, kind, repeated in fields:
             label = _FieldType.LABEL_REPEATED if repeated else _FieldType.LABEL_OPTIONAL
             entry = message.field.add(name=field_name, number=number, label=label)
+            if name in _ONE_OF:
+                entry.oneof_index = 0
             if isinstance(kind, str):
                 entry.type, entry.type_name = _FieldType.TYPE_MESSAGE, f".{_PACKAGE}.{kind}"
             else:

@@ -7,6 +7,7 @@ wants them. `model_card.json` beside saved_model.pb, if there is one, says what 
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import logging
 import re
@@ -18,13 +19,15 @@ from typing import Any
 
 import tensorflow as tf
 import tensorflow_text  # noqa: F401 - registers the ops of the tokenizer
+from google.protobuf.message import DecodeError
 
 from saved_models.serving.batching import Run
-from saved_models.serving.limits import RequestError, shown
+from saved_models.serving.limits import Limits, RequestError, shown, too_much
 from saved_models.serving.model_config import ModelConfig
-from saved_models.serving.protocol import DEFAULT_SIGNATURE, Arrays, Signature
+from saved_models.serving.protocol import DEFAULT_SIGNATURE, Arrays, Request, Signature, encode
 from saved_models.serving.tensors import Spec
 
+EXAMPLES_SIGNATURE = "serve_examples"
 SAVED_MODEL = "saved_model.pb"
 MODEL_CARD = "model_card.json"
 _NAME = re.compile(r"[\w.-]+", re.ASCII)
@@ -137,16 +140,19 @@ def versions_of(config: ModelConfig) -> dict[int, Path]:
     """The folders of the versions to serve, oldest first.
 
     Raises:
-      ValueError: there is no SavedModel, or not the version that is wanted.
+      ValueError: there is no SavedModel, not the version that is wanted, or one twice.
     """
     if (config.folder / SAVED_MODEL).is_file():
         found = {1: config.folder}
     else:
-        found = {
-            int(each.parent.name): each.parent
-            for each in config.folder.glob(f"*/{SAVED_MODEL}")
-            if each.parent.name.isdecimal()
-        }
+        found = {}
+        for each in sorted(config.folder.glob(f"*/{SAVED_MODEL}")):
+            name = each.parent.name
+            if name.isdecimal() and found.setdefault(int(name), each.parent) != each.parent:
+                raise ValueError(
+                    f"{config.folder} must hold each version once; {found[int(name)].name} and "
+                    f"{name} are the same number. Rename or remove one."
+                )
     if not found:
         raise ValueError(
             f"{config.folder} must be a SavedModel, or hold versions of one named 1/, 2/, ...; no "
@@ -165,14 +171,15 @@ def load_version(folder: Path, number: int) -> Version:
     """Loads a SavedModel and computes once, so that the first request need not wait.
 
     Raises:
-      ValueError: TensorFlow cannot load it, or it has no signature, or its card is no JSON object.
+      ValueError: TensorFlow cannot load or compute it, or it has no signature, or its card is not
+        what answers can show: an object of JSON, its numbers finite.
     """
+    card = _read_card(folder / MODEL_CARD)
     try:
         loaded = tf.saved_model.load(str(folder))
-        card = _read_card(folder)
     except Exception as error:  # TensorFlow raises nearly any kind for a damaged folder
         raise ValueError(
-            f"{folder} must hold a SavedModel that loads here; {str(error).splitlines()[0]:.300}. "
+            f"{folder} must hold a SavedModel that loads here; {_first_line(error)}. "
             "Export it anew."
         ) from None
     functions = dict(loaded.signatures)
@@ -186,15 +193,34 @@ def load_version(folder: Path, number: int) -> Version:
     run = functools.partial(_run, loaded)
     signatures = {name: _signature(name, function) for name, function in functions.items()}
     version = Version(number, signatures, run, card)
-    _warm_up(version)
+    try:
+        _warm_up(version)
+    except Exception as error:  # likewise
+        raise ValueError(
+            f"{folder} must hold a SavedModel that computes here; {_first_line(error)}. Export it "
+            "with this version of TensorFlow, for the devices of this machine."
+        ) from None
     return version
 
 
-def _read_card(folder: Path) -> dict[str, Any]:
-    path = folder / MODEL_CARD
-    card = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    if not isinstance(card, dict):
-        raise ValueError(f"{MODEL_CARD} must hold a JSON object")
+def _first_line(error: Exception) -> str:
+    if isinstance(error, tf.errors.OpError):
+        return _reason(error)
+    return f"{(str(error).splitlines() or [type(error).__name__])[0]:.300}"
+
+
+def _read_card(path: Path) -> dict[str, Any]:
+    """The card at a path; it is sent again and again, so whether it can be is seen now."""
+    try:
+        card = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        encode(card)
+        if not isinstance(card, dict):
+            raise ValueError(f"it is {shown(card)}")
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{MODEL_CARD} must hold a JSON object, its numbers finite; {path}: {error}. Export "
+            "the model anew, or mend the file."
+        ) from None
     return card
 
 
@@ -235,6 +261,27 @@ def _run(loaded: Any, signature: str, arrays: Arrays) -> Arrays:
             f"The model must be able to compute the values, but refuses them: "
             f"{_reason(error)}. Send others."
         ) from None
+
+
+def check_examples(request: Request, limits: Limits) -> None:
+    """Holds serialized tf.Examples to the same number of strings as lists of JSON.
+
+    Raises:
+      RequestError: a feature has more.
+    """
+    if request.signature.name != EXAMPLES_SIGNATURE:
+        return
+    for text in itertools.chain(*(array.flat for array in request.arrays.values())):
+        try:
+            features = tf.train.Example.FromString(text).features.feature
+        except (DecodeError, TypeError):
+            return  # the graph refuses what is no example
+        for name, feature in features.items():
+            if (strings := len(feature.bytes_list.value)) > limits.choices:
+                raise too_much(
+                    f"A feature of an example may hold {limits.choices} strings; {shown(name)} "
+                    f"has {strings}. Send shorter lists."
+                )
 
 
 def _reason(error: tf.errors.OpError) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from saved_models.serving.limits import Limits, RequestError, shown, too_much
 
 B64 = "b64"
+_MOST_AXES = 32  # that every NumPy can hold
 # Kinds of NumPy's types, as they are called in JSON.
 _KINDS = {"O": "a string", "b": "true or false", "i": "a whole number", "f": "a number"}
 # NumPy's names of types that TensorFlow calls otherwise.
@@ -50,7 +51,7 @@ def to_array(name: str, value: Any, spec: Spec, limits: Limits) -> np.ndarray:
     Raises:
       RequestError: they have another shape or other values, or too many of them.
     """
-    rank = _depth(value) if spec.shape is None else len(spec.shape)
+    rank = _depth(name, value) if spec.shape is None else len(spec.shape)
     leaves, shape = [value], []
     for axis in range(rank):
         lengths = {len(each) if isinstance(each, list) else None for each in leaves}
@@ -60,6 +61,13 @@ def to_array(name: str, value: Any, spec: Spec, limits: Limits) -> np.ndarray:
                 f"{name} must be nested lists of the shape {_shape_text(spec)}, none of them empty "
                 f"and those of an axis equally long; got {shown(value)}. Fill short ones up, or "
                 "send requests of one shape each."
+            )
+        is_last = axis == rank - 1 and spec.dtype != "object"
+        longest = limits.axis if is_last else limits.choices
+        if axis and expected is None and length > longest:
+            raise too_much(
+                f"{name} may hold {longest} values along axis {axis}; got {length}. Send "
+                "shorter lists there."
             )
         if len(leaves) * length > limits.values:
             raise too_much(
@@ -76,11 +84,15 @@ def to_array(name: str, value: Any, spec: Spec, limits: Limits) -> np.ndarray:
     return array.reshape(shape)
 
 
-def _depth(value: Any) -> int:
+def _depth(name: str, value: Any) -> int:
     """Lists around the first value: the rank where a signature leaves it open."""
     depth = 0
     while isinstance(value, list) and value:
         value, depth = value[0], depth + 1
+    if depth > _MOST_AXES:
+        raise RequestError(
+            f"{name} may have {_MOST_AXES} axes; got lists nested {depth} deep. Send fewer levels."
+        )
     return depth
 
 

@@ -19,6 +19,9 @@ from bert_tf.inputs.features import pad
 from bert_tf.tokenization import FullTokenizer
 from saved_models import serve
 from saved_models.serving import models
+from saved_models.serving.batching import Batching
+from saved_models.serving.connections import Connection
+from saved_models.serving.limits import Limits
 from tests.support import servable, small
 from tests.support.commands import run
 from tests.support.http_server import Client
@@ -100,6 +103,42 @@ def test_refuses_what_it_cannot_serve(tmp_path):
     ]:
         with pytest.raises((ValueError, OSError), match=re.escape(message)):
             run("saved_models.serve", port=0, **flags)
+
+
+@pytest.mark.parametrize(
+    ("host", "said", "names"),
+    [
+        ("127.0.0.2", "http://127.0.0.2:", {"127.0.0.2", "127.0.0.1", "localhost", "[::1]"}),
+        ("::1", "http://[::1]:", {"127.0.0.1", "localhost", "[::1]"}),
+        ("0.0.0.0", "http://0.0.0.0:", None),
+    ],
+)
+def test_flags_become_options(monkeypatch, capsys, host, said, names):
+    try:
+        serve.bound(host, 0).close()
+    except OSError:
+        pytest.skip(f"this machine has no {host}")
+    server, uvicorn_server = mock.MagicMock(), mock.MagicMock()
+    addresses = []
+    uvicorn_server.return_value.run.side_effect = lambda sockets: addresses.append(
+        sockets[0].getsockname()[:2]
+    )
+    monkeypatch.setattr(serve, "Server", server)
+    monkeypatch.setattr(serve.uvicorn, "Server", uvicorn_server)
+    monkeypatch.setattr(serve, "load_models", lambda configs: {each.name: 1 for each in configs})
+    numbers = {
+        "instances": 3, "body_bytes": 4, "text_bytes": 5, "queue": 6, "axis": 7, "answer_values": 8,
+    }  # fmt: skip
+    flags = {f"max_{name}": value for name, value in numbers.items()}
+    run("saved_models.serve", model="a=b", host=host, port=0, batch_wait_ms=12.5,
+        max_batch_size=9, **flags)  # fmt: skip
+    server.assert_called_once_with({"a": 1}, Batching(9, 0.0125, 6), Limits(**numbers))
+    server.return_value.app.assert_called_once_with(names)
+    ((address, port),) = addresses
+    assert address == host
+    assert capsys.readouterr().out == f"a: {said}{port}/\n"
+    (config,) = uvicorn_server.call_args.args
+    assert config.http is Connection
 
 
 def test_says_what_is_not_installed():

@@ -14,6 +14,7 @@ import uvicorn
 from saved_models.serve import bound
 from saved_models.serving.app import Server
 from saved_models.serving.batching import Batching
+from saved_models.serving.connections import Connection
 from saved_models.serving.limits import Limits
 from saved_models.serving.models import Model, Version
 from saved_models.serving.protocol import Signature
@@ -39,12 +40,12 @@ class Client:
         self.port = port
         self.address = f"http://127.0.0.1:{port}"
 
-    def ask(self, path: str, body: Any = None, method: str | None = None) -> Answer:
+    def ask(self, path: str, body: Any = None, method: str | None = None, **headers: str) -> Answer:
         """`body`: bytes as they are, anything else as JSON."""
         sent = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)
         with contextlib.closing(connection):
-            connection.request(method or ("GET" if body is None else "POST"), path, sent)
+            connection.request(method or ("GET" if body is None else "POST"), path, sent, headers)
             response = connection.getresponse()
             headers = {name.lower(): value for name, value in response.getheaders()}
             return Answer(response.status, headers, response.read().decode())
@@ -52,12 +53,18 @@ class Client:
 
 @contextlib.contextmanager
 def served(
-    models: dict[str, Model], batching: Batching | None = None, limits: Limits | None = None
+    models: dict[str, Model],
+    batching: Batching | None = None,
+    limits: Limits | None = None,
+    names: frozenset[str] | None = None,
+    http: type[Connection] = Connection,
 ) -> Iterator[Client]:
     """Serves models until the block ends."""
-    app = Server(models, batching or Batching(), limits or Limits()).app()
+    app = Server(models, batching or Batching(), limits or Limits()).app(names)
     with bound("127.0.0.1", 0) as sock:
-        config = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=SECONDS)
+        config = uvicorn.Config(
+            app, http=http, log_level="critical", timeout_graceful_shutdown=SECONDS
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
         thread.start()

@@ -82,11 +82,59 @@ def test_a_batch_has_no_more_rows_than_it_may(model, batcher):
     assert model.batches[1:] == [("s", [1, 1, 2, 2]), ("s", [3, 3])]
 
 
-def test_a_request_above_a_batch_is_computed_alone(model, batcher):
+def test_a_request_above_a_batch_is_computed_alone_in_parts(model, batcher):
     jobs = [batcher.submit(request(*range(6))), batcher.submit(request(1))]
     model.go.set()
     assert [value(job) for job in jobs] == [[0, 2, 4, 6, 8, 10], [2]]
-    assert [len(rows) for _, rows in model.batches] == [1, 6, 1]
+    assert [len(rows) for _, rows in model.batches] == [1, 4, 2, 1]
+    total = batcher.submit(request(*range(6), signature="total"))
+    assert value(total) == 15  # not of a part
+    with pytest.raises(RequestError, match="13 is refused"):
+        batcher.submit(request(*range(9, 15))).result(SECONDS)
+
+
+def test_parts_are_filled_up_as_the_tasks_do():
+    def padded(signature, arrays):
+        shape = (len(arrays["x"]), arrays["x"].max())
+        names = {"text": (object, b"a"), "start": (np.int32, 7), "score": (np.float32, 0.5)}
+        return {name: np.full(shape, value, dtype) for name, (dtype, value) in names.items()}
+
+    batcher = Batcher(padded, Batching(rows=2, seconds=0))
+    found = batcher.submit(request(1, 1, 3)).result(SECONDS)
+    batcher.close()
+    assert found["text"].tolist() == [[b"a", b"", b""]] * 2 + [[b"a"] * 3]
+    assert found["start"].tolist() == [[7, -1, -1]] * 2 + [[7] * 3]
+    assert found["score"].tolist() == [[0.5, 0, 0]] * 2 + [[0.5] * 3]
+
+
+def test_rows_of_many_texts_or_bytes_are_computed_in_parts():
+    model = Model(hold=False)
+
+    def rows_of(arrays):
+        batcher = Batcher(model, Batching(rows=4, seconds=0))
+        model.batches.clear()
+        job = Request(Signature("s", {}, {}), arrays, len(arrays["x"]), True)
+        assert len(value(batcher.submit(job))) == len(arrays["x"])
+        batcher.close()
+        return [len(rows) for _, rows in model.batches]
+
+    texts = np.full([5, 2], b"a", object)
+    assert rows_of({"x": np.zeros(5), "texts": texts}) == [2, 2, 1]
+    assert rows_of({"x": np.zeros([3, batching.BATCH_BYTES // 16])}) == [2, 1]
+
+
+def test_large_answers_are_refused_before_all_of_them_are_computed():
+    model = Model(hold=False)
+    batcher = Batcher(model, Batching(rows=2, seconds=0), answer_values=4)
+    assert value(batcher.submit(request(1, 2, 3, 4))) == [2, 4, 6, 8]
+    for many in (request(*range(9)), request(by=[[1] * 5])):
+        model.batches.clear()
+        with pytest.raises(RequestError, match=r"may hold 4 values; .* has [56] or more") as caught:
+            batcher.submit(many).result(SECONDS)
+        assert caught.value.status == 413
+        assert "raise --max_answer_values" in caught.value.message
+        assert sum(len(rows) for _, rows in model.batches) <= 6
+    batcher.close()
 
 
 def test_long_texts_are_computed_apart():

@@ -1,5 +1,6 @@
 """Folders become models: versions, labels, signatures, answers, and what is said to others."""
 
+import dataclasses
 import re
 import shutil
 from pathlib import Path
@@ -10,8 +11,9 @@ import tensorflow as tf
 from google.protobuf import text_format
 
 from saved_models.serving import models
-from saved_models.serving.limits import RequestError
+from saved_models.serving.limits import Limits, RequestError
 from saved_models.serving.model_config import ModelConfig, read_model_config
+from saved_models.serving.protocol import Request
 from saved_models.serving.tensors import Spec
 from tests.support import servable, small
 
@@ -103,13 +105,21 @@ def test_what_is_no_model_is_refused(versions, folder, tmp_path):
     (damaged / "saved_model.pb").write_bytes(b"damaged")
     bad_card = shutil.copytree(folder, tmp_path / "card")
     (bad_card / "model_card.json").write_text("[1]")
+    for number, text in enumerate(['{"metrics": {"pearson": NaN}}', '{"a": 1e999}', '{"a": ']):
+        (shutil.copytree(folder, tmp_path / f"card{number}") / "model_card.json").write_text(text)
+    shutil.copytree(folder, tmp_path / "twice" / "1")
+    shutil.copytree(folder, tmp_path / "twice" / "01")
     silent = tmp_path / "silent"
     tf.saved_model.save(tf.Module(), str(silent))
     for config, message in [
         (ModelConfig("m", empty), "no saved_model.pb is in it"),
         (ModelConfig("m", tmp_path / "none"), "no saved_model.pb is in it"),
         (ModelConfig("m", damaged), f"{damaged} must hold a SavedModel that loads"),
-        (ModelConfig("m", bad_card), "model_card.json must hold a JSON object"),
+        (ModelConfig("m", bad_card), "model_card.json must hold a JSON object, its numbers finite"),
+        (ModelConfig("m", tmp_path / "card0"), "card0/model_card.json: Out of range float"),
+        (ModelConfig("m", tmp_path / "card1"), "card1/model_card.json: Out of range float"),
+        (ModelConfig("m", tmp_path / "card2"), "Export the model anew, or mend the file."),
+        (ModelConfig("m", tmp_path / "twice"), "01 and 1 are the same number. Rename or remove"),
         (ModelConfig("m", silent), "must have signatures to be served"),
         (ModelConfig("a/b", folder), "letters, digits, '.', '_' and '-'; got 'a/b'"),
         (ModelConfig("m", versions, versions=(3,)), "has the versions 1, 2, 10, not 3"),
@@ -121,6 +131,34 @@ def test_what_is_no_model_is_refused(versions, folder, tmp_path):
         models.load_models([ModelConfig("m", folder)] * 2)
     with pytest.raises(ValueError, match="--model NAME=FOLDER"):
         models.load_models([])
+
+
+def test_a_model_that_cannot_compute_is_refused_in_one_sentence(tmp_path):
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text_a")])
+    def reads(text_a):
+        return {"text": tf.io.read_file(tf.strings.join([str(tmp_path / "none"), text_a[0]]))}
+
+    folder = tmp_path / "absent"
+    tf.saved_model.save(tf.Module(), str(folder), signatures=reads)
+    with pytest.raises(ValueError, match="must hold a SavedModel that computes here;") as caught:
+        models.load_version(folder, 1)
+    assert "No such file or directory" in str(caught.value)
+    assert str(caught.value).startswith(f"{folder} ")
+    assert "\n" not in str(caught.value)
+
+
+def test_examples_hold_no_more_choices_than_lists_of_json(version):
+    example = tf.train.Example()
+    texts = example.features.feature["choices"].bytes_list.value
+    texts.extend([b"a"] * 3)
+    arrays = {"examples": np.array([example.SerializeToString()], object)}
+    request = Request(version.signatures["serve_examples"], arrays, 1, True)
+    models.check_examples(request, Limits(choices=3))
+    with pytest.raises(RequestError, match=r'may hold 2 strings; "choices" has 3') as caught:
+        models.check_examples(request, Limits(choices=2))
+    assert caught.value.status == 413
+    broken = np.array([b"no example"], object)
+    models.check_examples(dataclasses.replace(request, arrays={"examples": broken}), Limits())
 
 
 def test_models_of_the_flag():
@@ -166,6 +204,11 @@ def test_policies_of_a_file(tmp_path):
         (
             "model_config_list { config { name: 'a' base_path: 'b' model_platform: 'pytorch' } }",
             "the model_platform 'tensorflow'",
+        ),
+        (
+            "model_config_list { config { name: 'a' base_path: 'b' "
+            "model_version_policy { latest { num_versions: 1 } all {} } } }",
+            "oneof",
         ),
     ],
 )

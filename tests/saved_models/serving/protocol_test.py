@@ -21,9 +21,12 @@ IDS = Signature("ids", {"ids": Spec("int32", (None, 3))}, {"value": FLOATS})
 NUMBERS = Signature("numbers", {"x": FLOATS}, {"value": FLOATS})
 FLAGS = Signature("flags", {"x": Spec("bool", (None,))}, {"value": FLOATS})
 SCALAR = Signature("scalar", {"text": TEXTS, "length": Spec("int32", ())}, {"value": FLOATS})
+PLACES = Signature("places", {"x": Spec("int32", (None, None, None))}, {"value": FLOATS})
 ANY = Signature("any", {"x": Spec("int64", None)}, {"value": FLOATS})
-SIGNATURES = {each.name: each for each in (ONE, TWO, CHOICES, IDS, NUMBERS, FLAGS, SCALAR, ANY)}
-LIMITS = Limits(instances=4, text_bytes=20, values=12)
+SIGNATURES = {
+    each.name: each for each in (ONE, TWO, CHOICES, IDS, NUMBERS, FLAGS, SCALAR, PLACES, ANY)
+}
+LIMITS = Limits(instances=4, text_bytes=20, values=12, axis=11, choices=7)
 
 
 def parse(payload):
@@ -98,7 +101,14 @@ def test_request_is_read(payload, expected):
         ({"signature_name": "choices", "instances": [["a", "b"], ["c"]]}, 400,
          "[rows, any], none of them empty and those of an axis equally long"),
         ({"signature_name": "choices", "instances": [[]]}, 400, "got [[]]"),
-        ({"signature_name": "choices", "instances": [["a"] * 13]}, 413, "12 values; got 13 or"),
+        ({"signature_name": "choices", "instances": [["a"] * 7] * 2}, 413, "12 values; got 14 or"),
+        ({"signature_name": "choices", "instances": [["a"] * 8]}, 413,
+         "choices may hold 7 values along axis 1; got 8. Send shorter lists there."),
+        ({"signature_name": "places", "instances": [[[1]] * 8]}, 413, "7 values along axis 1"),
+        ({"signature_name": "places", "instances": [[[1] * 12]]}, 413, "11 values along axis 2"),
+        ({"signature_name": "any", "instances": [[1] * 12]}, 413, "11 values along axis 1; got 12"),
+        ({"signature_name": "any", "instances": json.loads("[" * 33 + "1" + "]" * 33)}, 400,
+         "x may have 32 axes; got lists nested 33 deep. Send fewer levels."),
         ({"signature_name": "ids", "instances": [[1, 2]]}, 400, "the shape [rows, 3]"),
         ({"signature_name": "ids", "instances": [[1, 2, 3.0]]}, 400, "a whole number (int32)"),
         ({"signature_name": "ids", "instances": [[1, 2, True]]}, 400, "got true"),
@@ -233,5 +243,10 @@ def test_metadata_is_that_of_tensorflow_serving():
 
 
 def test_limits_are_checked():
-    with pytest.raises(ValueError, match=r"--max_queue must be at least 1; got 0. Raise it."):
-        Limits(queue=0)
+    for name, called in [
+        ("queue", "--max_queue"),
+        ("receive_seconds", "Limits.receive_seconds"),
+        ("values", "Limits.values"),
+    ]:
+        with pytest.raises(ValueError, match=rf"^{called} must be at least 1; got 0. Raise it."):
+            Limits(**{name: 0})
