@@ -177,7 +177,7 @@ class Server:
         check_examples(call, self._limits)
         job = self._batchers[model.name, version.number].submit(call)
         outputs = await asyncio.wrap_future(job)
-        # In a thread: a large answer takes seconds, in which others must be heard.
+        # In a thread: a large answer takes a second, in which others must be heard.
         return _json_bytes(await asyncio.to_thread(protocol.encode_answer, call, outputs))
 
     def _found(self, request: Request) -> tuple[Model, Version]:

@@ -197,8 +197,9 @@ def encode_answer(request: Request, outputs: Arrays) -> bytes:
         columns = next(iter(values.values())) if len(values) == 1 else values
         return encode({"outputs": columns})
     if len(values) == 1:
-        return encode({"predictions": next(iter(values.values()))})
-    rows = (dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True))
+        rows = next(iter(values.values()))
+    else:
+        rows = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
     # One by one: while json encodes, no other thread runs.
     return b'{"predictions": [' + b", ".join(encode(row) for row in rows) + b"]}"
 

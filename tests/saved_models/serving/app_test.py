@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from saved_models.serving import protocol
 from saved_models.serving.batching import Batching
 from saved_models.serving.limits import Limits, RequestError
 from saved_models.serving.models import Model, Version
@@ -142,6 +143,28 @@ def test_a_mistake_of_the_program_is_not_told_and_ends_nothing(client):
         "error": "The server failed at this request, and has logged why. Ask whoever runs it."
     }
     assert client.ask(PREDICT, {"instances": ["a"]}).status == 200
+
+
+def test_others_are_heard_while_an_answer_is_written(client, monkeypatch):
+    encode = protocol.encode_answer
+    begun, go = threading.Event(), threading.Event()
+
+    def slow(request, outputs):
+        begun.set()
+        assert go.wait(10)
+        return encode(request, outputs)
+
+    monkeypatch.setattr(protocol, "encode_answer", slow)
+    answers = []
+    asks = threading.Thread(
+        target=lambda: answers.append(client.ask(PREDICT, {"instances": ["a"]}))
+    )
+    asks.start()
+    assert begun.wait(60)
+    assert client.ask("/healthz").status == 200
+    go.set()
+    asks.join(60)
+    assert answers[0].status == 200
 
 
 def test_bytes_at_random_end_nothing(client):
