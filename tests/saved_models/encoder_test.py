@@ -176,6 +176,7 @@ def checkpoint(folder, without=()):
 def exported(tmp_path_factory):
     """An export that was moved after it was written."""
     folder = tmp_path_factory.mktemp("models")
+    # The card names the last two parts of the path alone.
     source = checkpoint(folder / "private_place" / "run")
     said = export(source.request(), folder / "first")
     assert said == f"{folder / 'first'}: 4 calls answer as they should"
