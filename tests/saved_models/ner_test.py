@@ -225,3 +225,13 @@ def test_tags_that_are_not_the_models_are_refused():
         NerModule(random_model(), small.VOCAB, True, LENGTH, ["O", "B-X"])
     with pytest.raises(ValueError, match=r"--max_seq_length must be at least 3, but is 2"):
         NerModule(random_model(), small.VOCAB, True, 2, TAGS)
+
+
+def test_the_graph_is_the_same_in_every_process():
+    """Sets of characters have another order in each; the graph's constants do not."""
+    parted = tf.function(lambda texts: split_edges(split_at(texts, WHITE_SPACE)).texts)
+    graph = parted.get_concrete_function(tf.TensorSpec([None], tf.string)).graph
+    constants = [tf.get_static_value(op.outputs[0]) for op in graph.get_operations()]
+    sets = [value.tolist() for value in constants if value is not None and value.size > 5]
+    assert len(sets) >= 4
+    assert all(values == sorted(values) for values in sets)
