@@ -38,6 +38,7 @@ from tests.support.texts import VOCAB, write_texts
 
 WORKERS = (1, 2, 5)
 FILES = 3
+_MOST_SECONDS = 300
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -57,10 +58,14 @@ class Shards:
 
     def start(self, folder: Path, workers: int) -> int:
         """Starts the command in a forked process; its process id."""
+        # A pool that was joined has threads that are still ending, and may hold a lock which the
+        # fork would find held for ever.
+        time.sleep(0.2)
         process = os.fork()
         if process:
             return process
         code = 1
+        signal.alarm(_MOST_SECONDS)  # a life that hangs ends as a fault
         try:
             log = os.open(f"{folder}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             os.dup2(log, 1)
