@@ -34,11 +34,10 @@ from data_prep.pairs import (
     PAIR_COLUMNS,
     SPECIALS,
     START_A,
-    draw_pair,
     draw_target,
 )
 from data_prep.rows import ExampleWriter, Observe
-from data_prep.sentence_order import draw_ordered
+from data_prep.sentence_order import draw_next
 from data_prep.store import Scratch
 
 Longs = npt.NDArray[np.int64]
@@ -190,17 +189,12 @@ def _draw_documents(
             break
         target = draw_target(twister, max_tokens, short_seq_prob)
         while chunk < end:
-            if ordered:
-                chunk = draw_ordered(
-                    twister, sentence_starts, chunk, end, target, max_tokens, pairs[examples]
-                )
-                if pairs[examples, START_A] == pairs[examples, END_A]:
-                    continue
-            else:
-                chunk = draw_pair(
-                    twister, sentence_starts, document_starts, order, place, chunk, target,
-                    max_tokens, pairs[examples],
-                )  # fmt: skip
+            chunk = draw_next(
+                twister, sentence_starts, document_starts, order, place, chunk, target,
+                max_tokens, ordered, pairs[examples],
+            )  # fmt: skip
+            if pairs[examples, START_A] == pairs[examples, END_A]:
+                continue
             count += draw_predictions(twister, rules, tokens, pairs[examples], predictions[count:])
             ends[examples] = count
             examples += 1

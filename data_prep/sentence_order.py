@@ -17,6 +17,7 @@ from data_prep.pairs import (
     START_A,
     START_B,
     Longs,
+    draw_pair,
     sentences_of,
     truncate,
 )
@@ -59,3 +60,25 @@ def draw_ordered(
         pair[START_A], pair[END_A], pair[START_B], pair[END_B] = middle, end, begin, middle
     truncate(twister, pair, max_tokens)
     return after
+
+
+@compiled
+def draw_next(
+    twister: Twister,
+    sentence_starts: Longs,
+    document_starts: Longs,
+    order: Longs,
+    place: int,
+    chunk: int,
+    target: int,
+    max_tokens: int,
+    ordered: bool,
+    pair: Longs,
+) -> int:
+    """`draw_ordered` or `pairs.draw_pair`, whose arguments these are; a is empty for no pair."""
+    if ordered:
+        end = document_starts[order[place] + 1]
+        return draw_ordered(twister, sentence_starts, chunk, end, target, max_tokens, pair)
+    return draw_pair(
+        twister, sentence_starts, document_starts, order, place, chunk, target, max_tokens, pair
+    )

@@ -38,9 +38,9 @@ from data_prep.kept import KeptArrays, Layout, OpenArrays, locked
 from data_prep.masking import MaskRules, draw_predictions, mask_rules
 from data_prep.mersenne import Twister, getrandbits, new_twister, reseed
 from data_prep.options import GenerationOptions, VocabularyIds
-from data_prep.pairs import END_A, PAIR_COLUMNS, SPECIALS, START_A, draw_pair, draw_target
+from data_prep.pairs import END_A, PAIR_COLUMNS, SPECIALS, START_A, draw_target
 from data_prep.rows import ExampleWriter
-from data_prep.sentence_order import draw_ordered
+from data_prep.sentence_order import draw_next
 from data_prep.statistics import Statistics
 from data_prep.streams import fill_order, key_of, pass_key
 
@@ -325,17 +325,12 @@ def _draw_documents(
         chunk, end = document_starts[document], document_starts[document + 1]
         target = draw_target(twister, max_tokens, short_seq_prob)
         while chunk < end:
-            if ordered:
-                chunk = draw_ordered(
-                    twister, sentence_starts, chunk, end, target, max_tokens, pairs[found]
-                )
-                if pairs[found, START_A] == pairs[found, END_A]:
-                    continue
-            else:
-                chunk = draw_pair(
-                    twister, sentence_starts, document_starts, order, document, chunk, target,
-                    max_tokens, pairs[found],
-                )  # fmt: skip
+            chunk = draw_next(
+                twister, sentence_starts, document_starts, order, document, chunk, target,
+                max_tokens, ordered, pairs[found],
+            )  # fmt: skip
+            if pairs[found, START_A] == pairs[found, END_A]:
+                continue
             pairs[found, _STREAM] = getrandbits(twister, _STREAM_BITS)
             found += 1
     return found

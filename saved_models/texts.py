@@ -17,12 +17,12 @@ from saved_models.building import Request
 from saved_models.graph_tokenizer import GraphTokenizer
 from saved_models.preprocessing import pack_inputs
 from saved_models.signatures import Tensors
+from saved_models.windows import CHUNK
 
 # From the inputs of windows [w, ...] to values [w, N] and what each window counts, [w].
 Read = Callable[[Tensors], tuple[tf.Tensor, tf.Tensor]]
 
 STRINGS = tf.TensorSpec([None], tf.string)
-CHUNK = 32  # windows that the model reads at once: a long text must not take all memory
 
 
 class Sequences(NamedTuple):

@@ -9,7 +9,8 @@ import tensorflow as tf
 from bert_tf.inputs.windows import mean_of_windows
 from saved_models.building import Request
 from saved_models.samples import inputs_of, windows_in_python
-from saved_models.texts import CHUNK, TextPacking
+from saved_models.texts import TextPacking
+from saved_models.windows import CHUNK
 from tests.support import small
 
 WORDS = ["the", "lamp", "é", "stairs", ",", "unaffable", "漢"]
