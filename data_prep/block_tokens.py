@@ -1,10 +1,11 @@
 """Blocks of text into token ids, compiled: what `FullTokenizer.encode` gives for each line.
 
-A chunk between white space is tokenized the same wherever it stands. Chunks of ASCII, nearly all
-of English text, are split and spelt here by compiled code; any other chunk goes to the tokenizer
-in Python, once, and is remembered. The rules are those of `bert_tf.unicode_rules` and
-`bert_tf.tokenization`, of which ASCII needs few: control characters vanish, symbols stand alone,
-longest pieces first, 200 characters at most.
+Text is split and spelt here by compiled code, by the rules of `bert_tf.unicode_rules` and
+`bert_tf.tokenization`: control characters vanish, symbols stand alone, letters are folded, longest
+pieces come first, 200 characters make a word at most. What is done with a character beyond ASCII is
+asked of these rules in Python, once for each (`character_rules`). The chunks between white space
+that are left, with bytes that are no UTF-8 or a character that looks at its neighbours, go to the
+tokenizer in Python.
 
 A line is blank where nothing is left of it after `str.strip`, which decides about documents; a
 line of, say, NUL bytes has no tokens either, but is not blank.
@@ -19,46 +20,37 @@ import numpy.typing as npt
 
 from bert_tf.compiled import compiled, inlined
 from bert_tf.tokenization import MAX_INPUT_CHARS_PER_WORD, FullTokenizer
-from data_prep.ascii_rules import (
+from data_prep.byte_table import HASH_SEEDS, LONGEST_KEY, Bytes, Slots, extend_hash, find
+from data_prep.character_rules import (
     DROPPED,
     HIGH,
-    LATER,
+    LOOKS_AROUND,
+    NEW,
     NEWLINE,
     SPACE,
-    START,
     SYMBOL,
     UNSEEN,
     WORD,
-    Pieces,
+    CharacterRules,
     byte_classes,
-    pieces_of,
 )
-from data_prep.byte_table import (
-    HASH_SEEDS,
-    Bytes,
-    ByteTable,
-    Slots,
-    empty_table,
-    extend_hash,
-    find,
-    hash_bytes,
-    insert,
-)
+from data_prep.pieces import LATER, START, Pieces, pieces_of
 
 Ints = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
 
 BLANK = -1  # in place of a number of tokens
 
-# What `_scan` stopped for: the end, a chunk it does not know, a line that may be blank.
-_DONE, _ASK_CHUNK, _ASK_LINE = range(3)
-# Where `_scan` stopped: next byte, end of the chunk asked for, tokens and lines so far, first
-# token and first byte of this line, whether it has bytes beyond ASCII, whether it shows anything,
-# bytes dropped.
-_AT, _CHUNK_END, _TOKENS, _LINES, _LINE_TOKEN, _LINE_BYTE, _LINE_HIGH, _LINE_SHOWS, _LOST = range(9)
+# What `_scan` stopped for: the end, a character it does not know, a chunk that is beyond it, a
+# line that may be blank.
+_DONE, _ASK_CHARACTER, _ASK_CHUNK, _ASK_LINE = range(4)
+# Where `_scan` stopped: next byte (the first of the chunk, if that is asked for), the character
+# asked for, tokens and lines so far, first token and first byte of this line, whether it has bytes
+# beyond ASCII, whether it shows anything, bytes dropped.
+_AT, _CHARACTER, _TOKENS, _LINES, _LINE_TOKEN, _LINE_BYTE, _LINE_HIGH, _LINE_SHOWS, _LOST = range(9)
 
-_REMEMBERED_CHUNKS = 2**16
-_LONGEST_REMEMBERED = 64
+# The bytes of a word wrap around here: nobody reads those of a longer one.
+_WRAPPED = LONGEST_KEY
 
 
 class TokenBlock(NamedTuple):
@@ -75,24 +67,35 @@ class TokenBlock(NamedTuple):
     dropped_bytes: int
 
 
-class _Memory(NamedTuple):
-    """Chunks that were asked for: entry e has ids[ends[e - 1]:ends[e]] and lost lost[e] bytes."""
+class _Rules(NamedTuple):
+    """Tables of `character_rules`."""
 
-    table: ByteTable
-    ends: Longs
-    ids: Ints
-    lost: Longs
+    kinds: Bytes
+    lowered: Bytes
+    high_kinds: Bytes
+    spelt: Bytes
+    symbols: Ints
 
 
 class BlockTokenizer:
-    """Tokenizes blocks of whole lines; remembers what it asked the tokenizer."""
+    """Tokenizes blocks of whole lines, on one thread; a `twin` does so on another.
 
-    def __init__(self, tokenizer: FullTokenizer) -> None:
+    Args:
+      tokenizer: whose tokens these are.
+      pieces: its vocabulary, where that was read before.
+    """
+
+    def __init__(self, tokenizer: FullTokenizer, pieces: Pieces | None = None) -> None:
         self._tokenizer = tokenizer
-        self._pieces = pieces_of(tokenizer)
-        self._classes = byte_classes(tokenizer.do_lower_case)
-        self._memory = _empty_memory()
-        self._remembered = 0
+        self._pieces = pieces or pieces_of(tokenizer)
+        lower = tokenizer.do_lower_case
+        self._characters = CharacterRules(tokenizer.vocab, self._pieces.unknown, lower)
+        known = self._characters
+        self._rules = _Rules(*byte_classes(lower), known.kinds, known.spelt, known.symbols)
+
+    def twin(self) -> BlockTokenizer:
+        """Another one of the same tokenizer."""
+        return BlockTokenizer(self._tokenizer, self._pieces)
 
     def tokenize(self, block: bytes) -> TokenBlock:
         """The token ids of a block; its last line must end with a newline."""
@@ -101,10 +104,12 @@ class BlockTokenizer:
         counts = np.empty(block.count(b"\n") + 1, np.int32)
         cursor = np.zeros(_LOST + 1, np.int64)
         while True:
-            asked = _scan(data, self._classes, self._pieces, self._memory, tokens, counts, cursor)
+            asked = _scan(data, self._rules, self._pieces, tokens, counts, cursor)
             if asked == _DONE:
                 break
-            if asked == _ASK_LINE:
+            if asked == _ASK_CHARACTER:
+                self._characters.learn(int(cursor[_CHARACTER]))
+            elif asked == _ASK_LINE:
                 _decide_line(block, counts, cursor)
             else:
                 tokens = self._ask_chunk(block, tokens, cursor)
@@ -114,46 +119,21 @@ class BlockTokenizer:
 
     def _ask_chunk(self, block: bytes, tokens: Ints, cursor: Longs) -> Ints:
         """Tokenizes the chunk at the cursor in Python; `tokens`, or a longer copy of it."""
-        raw = block[cursor[_AT] : cursor[_CHUNK_END]]
-        kept = raw.replace(b"\r", b"")
+        end = int(_chunk_end(np.frombuffer(block, np.uint8), self._rules.kinds, cursor[_AT]))
+        kept = block[cursor[_AT] : end].replace(b"\r", b"")
         text = kept.decode("utf-8", "ignore")
-        lost = len(kept) - len(text.encode())
         ids = np.array(self._tokenizer.encode(text), np.int32)
-        if len(raw) <= _LONGEST_REMEMBERED:
-            self._remember(raw, ids, lost)
         at = int(cursor[_TOKENS])
         # A byte gives a token at most (a test looks at all code points); better safe than
         # overwritten.
-        room = len(block) - int(cursor[_CHUNK_END]) + 1
+        room = len(block) - end + 1
         if at + len(ids) + room > len(tokens):
             tokens = np.concatenate([tokens[:at], np.empty(len(ids) + room, np.int32)])
         tokens[at : at + len(ids)] = ids
         cursor[_TOKENS] += len(ids)
-        cursor[_LOST] += lost
-        cursor[_AT] = cursor[_CHUNK_END]
+        cursor[_LOST] += len(kept) - len(text.encode())
+        cursor[_AT] = end
         return tokens
-
-    def _remember(self, raw: bytes, ids: Ints, lost: int) -> None:
-        memory = self._memory
-        used = int(memory.ends[self._remembered])
-        if self._remembered == _REMEMBERED_CHUNKS or used + len(ids) > len(memory.ids):
-            self._memory = memory = _empty_memory()
-            self._remembered = used = 0
-        self._remembered += 1
-        memory.ids[used : used + len(ids)] = ids
-        memory.lost[self._remembered] = lost
-        memory.ends[self._remembered] = used + len(ids)
-        insert(*memory.table, self._remembered, np.frombuffer(raw, np.uint8), 0)
-
-
-def _empty_memory() -> _Memory:
-    chunks = _REMEMBERED_CHUNKS
-    return _Memory(
-        empty_table(chunks, _LONGEST_REMEMBERED),
-        np.zeros(chunks + 1, np.int64),
-        np.zeros(chunks * _LONGEST_REMEMBERED, np.int32),
-        np.zeros(chunks + 1, np.int64),
-    )
 
 
 def _decide_line(block: bytes, counts: Ints, cursor: Longs) -> None:
@@ -161,6 +141,14 @@ def _decide_line(block: bytes, counts: Ints, cursor: Longs) -> None:
     raw = block[cursor[_LINE_BYTE] : cursor[_AT]].replace(b"\r", b"")
     counts[cursor[_LINES]] = 0 if raw.decode("utf-8", "ignore").strip() else BLANK
     _next_line(cursor)
+
+
+@compiled
+def _chunk_end(data: Bytes, kinds: Bytes, start: int) -> int:
+    end = start
+    while kinds[data[end]] < SPACE:  # a newline comes at the end at the latest
+        end += 1
+    return end
 
 
 @compiled
@@ -185,93 +173,97 @@ def _end_line(counts: Ints, cursor: Longs) -> bool:
 
 @compiled
 def _scan(
-    data: Bytes,
-    classes: tuple[Bytes, Bytes],
-    pieces: Pieces,
-    memory: _Memory,
-    tokens: Ints,
-    counts: Ints,
-    cursor: Longs,
+    data: Bytes, rules: _Rules, pieces: Pieces, tokens: Ints, counts: Ints, cursor: Longs
 ) -> int:
     """Goes on with a block until its end or until Python is needed; see `_DONE`.
 
-    Every chunk starts as if it were ASCII; a byte beyond that takes its tokens back.
+    What Python must do a whole chunk for has taken back the chunk's tokens.
     """
-    kinds, lowered = classes
-    (slots, keys), ids, symbols = pieces.table, pieces.ids, pieces.symbols
+    kinds, lowered, high_kinds = rules.kinds, rules.lowered, rules.high_kinds
+    spelt, symbols = rules.spelt, rules.symbols
+    (slots, keys), ids = pieces.table, pieces.ids
     longest, unknown = pieces.longest, pieces.unknown
-    word = np.empty(MAX_INPUT_CHARS_PER_WORD, np.uint8)
-    prefixes = np.empty(MAX_INPUT_CHARS_PER_WORD, np.uint64)
-    size, hashed = 0, HASH_SEEDS[START]
-    at, count = cursor[_AT], cursor[_TOKENS]
+    word = np.empty(_WRAPPED + 1, np.uint8)
+    prefixes = np.empty(LONGEST_KEY, np.uint64)
+    size, more, hashed = 0, 0, HASH_SEEDS[START]  # `more`: bytes of a character after its first
+    at, count, asked = cursor[_AT], cursor[_TOKENS], _DONE
     chunk, chunk_count, shows = at, count, cursor[_LINE_SHOWS]
     while at < len(data):
         byte = data[np.uint64(at)]
-        kind = kinds[byte]
-        if kind == WORD:
+        kind, code, width = kinds[byte], np.int64(byte), 1
+        if kind == HIGH:
+            cursor[_LINE_HIGH] = 1
+            code, width = _decode(data, at)
+            kind = high_kinds[code] if width else np.uint8(LOOKS_AROUND)
+        elif kind == WORD:
             byte = lowered[byte]
-            if size < MAX_INPUT_CHARS_PER_WORD:
-                word[np.uint64(size)] = byte
-                hashed = extend_hash(hashed, byte)
+            word[np.uint64(size & _WRAPPED)] = byte
+            hashed = extend_hash(hashed, byte)
             size += 1
-        elif kind == HIGH:
-            cursor[_AT], cursor[_TOKENS], cursor[_LINE_SHOWS] = chunk, chunk_count, shows
-            if not _recall(data, kinds, memory, tokens, cursor):
-                return _ASK_CHUNK
-            at, count = cursor[_AT] - 1, cursor[_TOKENS]
-            size, hashed = 0, HASH_SEEDS[START]
-        elif kind == DROPPED:
-            shows = 1
-        elif kind != UNSEEN:
+            at += 1
+            continue
+        if kind == WORD:
+            for i in range(1, 1 + spelt[code, 0]):
+                byte = spelt[code, i]
+                word[np.uint64(size & _WRAPPED)] = byte
+                hashed = extend_hash(hashed, byte)
+                size += 1
+                more += (byte & 0xC0) == 0x80
+        elif kind <= UNSEEN:
+            shows |= kind == DROPPED
+        else:
+            if kind >= NEW or (size > LONGEST_KEY and size - more <= MAX_INPUT_CHARS_PER_WORD):
+                cursor[_CHARACTER] = code
+                asked = _ASK_CHARACTER if kind == NEW else _ASK_CHUNK
+                at, count = chunk, chunk_count
+                break
             if size:
                 count = _write_word(
-                    word, size, hashed, slots, keys, ids, longest, unknown, tokens, count, prefixes
-                )
-                size, hashed = 0, HASH_SEEDS[START]
+                    word, size, more, hashed, slots, keys, ids, longest, unknown, tokens, count,
+                    prefixes,
+                )  # fmt: skip
+                size, more, hashed = 0, 0, HASH_SEEDS[START]
             if kind == SYMBOL:
-                tokens[np.uint64(count)] = symbols[byte]
+                tokens[np.uint64(count)] = symbols[np.uint64(code)]
                 count += 1
             else:
-                chunk, chunk_count = at + 1, count
-                if kind == NEWLINE:
-                    cursor[_AT], cursor[_TOKENS], cursor[_LINE_SHOWS] = at, count, shows
-                    if not _end_line(counts, cursor):
-                        return _ASK_LINE
-                    shows = 0
-        at += 1
-    cursor[_AT], cursor[_TOKENS] = at, count
-    return _DONE
+                chunk, chunk_count = at + width, count
+            if kind == NEWLINE:
+                cursor[_AT], cursor[_TOKENS], cursor[_LINE_SHOWS] = at, count, shows
+                if not _end_line(counts, cursor):
+                    return _ASK_LINE
+                shows = 0
+        at += width
+    cursor[_AT], cursor[_TOKENS], cursor[_LINE_SHOWS] = at, count, shows
+    return asked
 
 
 @compiled
-def _recall(data: Bytes, kinds: Bytes, memory: _Memory, tokens: Ints, cursor: Longs) -> bool:
-    """Appends the ids of the chunk at the cursor and moves behind it, if it is remembered."""
-    start = cursor[_AT]
-    end = start
-    while kinds[data[end]] < SPACE:  # a newline comes at the end at the latest
-        end += 1
-    cursor[_CHUNK_END] = end
-    cursor[_LINE_HIGH] = 1
-    if end - start > _LONGEST_REMEMBERED:
-        return False
-    slots, keys = memory.table
-    entry = find(slots, keys, data, start, end - start, 0, hash_bytes(data, start, end, 0))
-    if entry == 0:
-        return False
-    count = cursor[_TOKENS]
-    for i in range(memory.ends[entry - 1], memory.ends[entry]):
-        tokens[count] = memory.ids[i]
-        count += 1
-    cursor[_TOKENS] = count
-    cursor[_LOST] += memory.lost[entry]
-    cursor[_AT] = end
-    return True
+def _decode(data: Bytes, at: int) -> tuple[np.int64, int]:
+    """The character that starts with the byte at `at`, beyond ASCII, and how many bytes it has.
+
+    None where it is not UTF-8; the newline at the end of the data ends a character that is cut.
+    """
+    first = np.int64(data[np.uint64(at)])
+    width = 2 + int(first >= 0xE0) + int(first >= 0xF0)
+    code = first & (0xFF >> (width + 1))
+    for i in range(1, width):
+        byte = np.int64(data[np.uint64(at + i)])
+        if byte & 0xC0 != 0x80:
+            return np.int64(0), 0
+        code = code << 6 | byte & 0x3F
+    # Too long a form of a smaller number; half of a pair of UTF-16; beyond the last.
+    least = 0x80 if width == 2 else 0x800 if width == 3 else 0x10000
+    if not 0xC0 <= first < 0xF8 or code < least or code >> 11 == 0x1B or code > 0x10FFFF:
+        return np.int64(0), 0
+    return code, width
 
 
 @inlined
 def _write_word(
     word: Bytes,
     size: int,
+    more: int,
     hashed: np.uint64,
     slots: Slots,
     keys: Bytes,
@@ -284,13 +276,17 @@ def _write_word(
 ) -> int:
     """Appends the tokens of a word; most words are pieces themselves. The number of tokens."""
     entry = np.int64(0)
-    if size <= MAX_INPUT_CHARS_PER_WORD:
+    spells = size - more <= MAX_INPUT_CHARS_PER_WORD
+    if spells:
         entry = find(slots, keys, word, 0, size, START, hashed)
     if entry:
         tokens[np.uint64(count)] = ids[np.uint64(entry)]
         count += 1
-    else:
+    elif spells:
         count = _spell(word, size, slots, keys, ids, longest, unknown, tokens, count, prefixes)
+    else:
+        tokens[np.uint64(count)] = unknown
+        count += 1
     return count
 
 
@@ -309,7 +305,7 @@ def _spell(
 ) -> int:
     """Appends the pieces of a word, longest first, or [UNK]; the number of tokens after it."""
     first, start, mark = count, 0, START
-    while start < size <= MAX_INPUT_CHARS_PER_WORD:
+    while start < size:
         length = min(longest, size - start)
         hashed = HASH_SEEDS[mark]
         for i in range(length):

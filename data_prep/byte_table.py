@@ -1,6 +1,7 @@
 """A hash table of byte strings that compiled code can look into.
 
-    slots  int64 [2**k, 2]        hash and entry; entry 0 where free; linear probing
+    slots  uint64 [2**k]           the hash but for its last 24 bits, and there the entry; 0 where
+                                   free; linear probing
     keys   uint8 [entries, W + 2]  row e: length and mark of entry e, then its bytes, W at most
 
 Entries count from 1, and what they mean is the owner's business. Keys of one spelling but
@@ -18,10 +19,12 @@ import numpy.typing as npt
 from bert_tf.compiled import compiled, inlined
 
 Bytes = npt.NDArray[np.uint8]
-Slots = npt.NDArray[np.int64]
+Slots = npt.NDArray[np.uint64]
+Longs = npt.NDArray[np.int64]
 
 _HEAD = 2
-_LONGEST_KEY = 255  # the length takes one byte
+LONGEST_KEY = 255  # bytes; the length takes one
+_ENTRY = np.uint64(0xFFFFFF)
 # FNV-1a, 64 bits: a byte at a time, so that all prefixes of a word are hashed in one go.
 HASH_SEEDS = np.array([0xCBF29CE484222325, 0x9E3779B97F4A7C15], np.uint64)  # by mark
 _HASH_PRIME = np.uint64(0x100000001B3)
@@ -36,19 +39,23 @@ class ByteTable(NamedTuple):
 
 def empty_table(capacity: int, width: int) -> ByteTable:
     """A table with room for `capacity` keys of at most `width` bytes (255 or fewer)."""
-    if width > _LONGEST_KEY:
-        raise ValueError(f"Keys may have {_LONGEST_KEY} bytes, not {width}. Leave out longer ones.")
-    size = 1 << (4 * capacity + 1).bit_length()
-    return ByteTable(
-        np.zeros((size, 2), np.int64), np.zeros((capacity + 1, width + _HEAD), np.uint8)
-    )
+    if width > LONGEST_KEY:
+        raise ValueError(f"Keys may have {LONGEST_KEY} bytes, not {width}. Leave out longer ones.")
+    if capacity > _ENTRY:
+        raise ValueError(f"There may be {_ENTRY} keys, not {capacity}.")
+    size = 1 << (2 * capacity + 1).bit_length()
+    return ByteTable(np.zeros(size, np.uint64), np.zeros((capacity + 1, width + _HEAD), np.uint8))
 
 
-def table_of(keys: Sequence[tuple[bytes, int]]) -> ByteTable:
-    """A table of different keys with their marks; key i becomes entry i + 1."""
-    table = empty_table(len(keys), max((len(key) for key, _ in keys), default=0))
-    for entry, (key, mark) in enumerate(keys, 1):
-        insert(table.slots, table.keys, entry, np.frombuffer(key, np.uint8), mark)
+def table_of(keys: Sequence[bytes], marks: Bytes) -> ByteTable:
+    """A table of different keys; key i, with marks[i], becomes entry i + 1.
+
+    Raises:
+      ValueError: a key is too long, or there are too many.
+    """
+    lengths = np.fromiter(map(len, keys), np.int64, len(keys))
+    table = empty_table(len(keys), int(lengths.max(initial=0)))
+    _insert_all(table.slots, table.keys, np.frombuffer(b"".join(keys), np.uint8), lengths, marks)
     return table
 
 
@@ -77,40 +84,45 @@ def find(
 
     `hashed` is what `hash_bytes` gives for it.
     """
-    mask = np.uint64(slots.shape[0] - 1)
+    mask = np.uint64(len(slots) - 1)
     place = (hashed ^ (hashed >> np.uint64(29))) & mask
     found = np.int64(0)
     while True:
-        entry = slots[place, np.uint64(1)]
-        if entry == 0:
+        slot = slots[place]
+        if slot == np.uint64(0):
             break
-        row = np.uint64(entry)
-        if (
-            np.uint64(slots[place, np.uint64(0)]) == hashed
-            and keys[row, np.uint64(0)] == length
-            and keys[row, np.uint64(1)] == mark
-        ):
-            same = True
-            for i in range(length):
-                if keys[row, np.uint64(i + _HEAD)] != data[np.uint64(start + i)]:
-                    same = False
-            if same:
-                found = entry
-                break
+        if (slot ^ hashed) <= _ENTRY:
+            row = slot & _ENTRY
+            if keys[row, np.uint64(0)] == length and keys[row, np.uint64(1)] == mark:
+                same = True
+                for i in range(length):
+                    if keys[row, np.uint64(i + _HEAD)] != data[np.uint64(start + i)]:
+                        same = False
+                if same:
+                    found = np.int64(row)
+                    break
         place = (place + np.uint64(1)) & mask
     return found
 
 
 @compiled
-def insert(slots: Slots, keys: Bytes, entry: int, key: Bytes, mark: int) -> None:
-    """Adds a new key as `entry`, counted from 1; there must be room for it."""
-    keys[entry, 0] = len(key)
-    keys[entry, 1] = mark
-    keys[entry, _HEAD : _HEAD + len(key)] = key
-    hashed = hash_bytes(key, 0, len(key), mark)
-    mask = np.uint64(slots.shape[0] - 1)
+def insert(
+    slots: Slots, keys: Bytes, entry: int, data: Bytes, start: int, length: int, mark: int
+) -> None:
+    """Adds data[start:start + length] as `entry`, counted from 1; there must be room for it."""
+    keys[entry, 0], keys[entry, 1] = length, mark
+    keys[entry, _HEAD : _HEAD + length] = data[start : start + length]
+    hashed = hash_bytes(data, start, start + length, mark)
+    mask = np.uint64(len(slots) - 1)
     place = (hashed ^ (hashed >> np.uint64(29))) & mask
-    while slots[place, 1] != 0:
+    while slots[place] != np.uint64(0):
         place = (place + np.uint64(1)) & mask
-    slots[place, 0] = np.int64(hashed)
-    slots[place, 1] = entry
+    slots[place] = (hashed & ~_ENTRY) | np.uint64(entry)
+
+
+@compiled
+def _insert_all(slots: Slots, keys: Bytes, data: Bytes, lengths: Longs, marks: Bytes) -> None:
+    start = 0
+    for i in range(len(lengths)):
+        insert(slots, keys, i + 1, data, start, lengths[i], marks[i])
+        start += lengths[i]

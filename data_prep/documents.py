@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
 import os
+import queue
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ThreadPoolExecutor
 from typing import IO, Any
 
 import numpy as np
@@ -18,7 +17,6 @@ from data_prep.ahead import in_order
 from data_prep.block_tokens import BLANK, BlockTokenizer, TokenBlock
 from data_prep.compression import read_some, unpacked
 from data_prep.options import DataError
-from data_prep.orphans import end_with_parent
 from data_prep.spans import MAPPED_BYTES, read_spans
 from data_prep.store import Scratch
 
@@ -102,44 +100,27 @@ class TextReader:
 def tokenize_blocks(
     blocks: Iterable[bytes], tokenizer: FullTokenizer, workers: int
 ) -> Iterator[TokenBlock]:
-    """The tokens of blocks of lines, in order, by `workers` processes (1: this one).
+    """The tokens of blocks of lines, in order, by `workers` threads (1: this one).
 
-    Raises:
-      DataError: a process was ended from outside.
+    Threads are enough: the compiled code that does nearly all of it runs side by side.
     """
+    first = BlockTokenizer(tokenizer)
     if workers == 1:
-        yield from map(BlockTokenizer(tokenizer).tokenize, blocks)
+        yield from map(first.tokenize, blocks)
         return
-    # Compiled once, before it is inherited: the way through Python, too.
-    BlockTokenizer(tokenizer).tokenize("é é\n \n".encode())
-    # Forked, so that nothing is imported or pickled again; the one thread that may run beside, the
-    # clock of the progress bar, holds no lock that a worker takes.
-    pool = ProcessPoolExecutor(
-        workers, multiprocessing.get_context("fork"), _start_worker, (tokenizer,)
-    )
-    with pool:
+    free = queue.SimpleQueue[BlockTokenizer]()
+    for _ in range(workers):
+        free.put(first.twin())
+
+    def tokenize(block: bytes) -> TokenBlock:
+        own = free.get()
         try:
-            yield from in_order(pool, workers, _tokenize_in_worker, blocks)
-        except BrokenProcessPool as error:
-            raise DataError(
-                "A process that tokenized was ended, perhaps for lack of memory. Start again, "
-                f"with --num_workers below {workers}."
-            ) from error
+            return own.tokenize(block)
+        finally:
+            free.put(own)
 
-
-_worker: BlockTokenizer | None = None
-
-
-def _start_worker(tokenizer: FullTokenizer) -> None:
-    global _worker
-    end_with_parent()
-    _worker = BlockTokenizer(tokenizer)
-
-
-def _tokenize_in_worker(block: bytes) -> TokenBlock:
-    if _worker is None:
-        raise RuntimeError("_start_worker must have run in this process.")
-    return _worker.tokenize(block)
+    with ThreadPoolExecutor(workers) as pool:
+        yield from in_order(pool, workers, tokenize, blocks)
 
 
 @dataclasses.dataclass(frozen=True)

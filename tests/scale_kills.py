@@ -12,7 +12,6 @@ two idle cores.
 
 import argparse
 import contextlib
-import ctypes
 import hashlib
 import os
 import random
@@ -39,7 +38,6 @@ from tests.support.texts import VOCAB, write_texts
 WORKERS = (1, 2, 5)
 FILES = 3
 _MOST_SECONDS = 300
-_PR_SET_CHILD_SUBREAPER = 36
 
 
 @dataclass(frozen=True)
@@ -112,20 +110,6 @@ def wait(process: int, until: float = float("inf")) -> int | None:
         time.sleep(0.0005)
 
 
-def reap_orphans() -> int:
-    """Waits for workers whose parent was killed, which end by themselves; how many there were."""
-    count = 0
-    until = time.monotonic() + 10.0
-    while time.monotonic() < until:
-        try:
-            found, _ = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return count
-        count += bool(found)
-        time.sleep(0.001)
-    raise SystemExit("A worker outlived its parent by ten seconds.")
-
-
 def digests(folder: Path) -> dict[str, str]:
     """SHA-256 of each shard."""
     shards = sorted(folder.glob("records-*"))
@@ -173,7 +157,6 @@ class Killer:
     seconds: float = 0.0
     straight_spent: list[float] = field(default_factory=list)
     kills: int = 0
-    orphans: int = 0
     hits: Counter[str] = field(default_factory=Counter)
     spent: list[tuple[float, int]] = field(default_factory=list)
 
@@ -209,7 +192,6 @@ class Killer:
             if status is None:
                 os.kill(process, signal.SIGKILL)
                 status = wait(process)
-            self.orphans += reap_orphans()
             if status == 0:
                 break
             if status != -signal.SIGKILL:
@@ -267,7 +249,6 @@ def main() -> int:
     parser.add_argument("--dupe_factor", type=int, default=5)
     parser.add_argument("--seed", type=int, default=1, help="seed of the moments")
     chosen = parser.parse_args()
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)  # to see what becomes of orphans
     tqdm.tqdm.monitor_interval = 0  # no thread, so that forking is safe
     create_pretraining_data.define_flags()
     create_pretraining_data.define_flags = lambda: None
@@ -295,7 +276,7 @@ def main() -> int:
         # Once more: the machine may have been busier before than it is now.
         faults += run_straight(killer, Path(name))
     where = ", ".join(f"{count} while {hit}" for hit, count in sorted(killer.hits.items()))
-    print(f"{killer.kills} kills ({where}), {runs} runs, {killer.orphans} workers ended with them.")
+    print(f"{killer.kills} kills ({where}), {runs} runs.")
     print(killer.cost())
     print("FAILED: " + "; ".join(faults) if faults else "All shards have the same SHA-256.")
     return 1 if faults else 0

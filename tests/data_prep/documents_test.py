@@ -1,9 +1,6 @@
 """Reading of documents: lines as the original's reader hands them out."""
 
 import gzip
-import multiprocessing
-import os
-import signal
 
 import numpy as np
 import pytest
@@ -77,17 +74,6 @@ def test_workers_keep_the_order(workers):
     for line, block in zip(lines, found, strict=True):
         assert block.tokens.tolist() == tokenizer.encode(line)
         assert block.dropped_bytes == 2
-
-
-def test_a_worker_that_is_killed_is_said():
-    def blocks():
-        yield b"the lamp\n"
-        for child in multiprocessing.active_children():
-            os.kill(child.pid, signal.SIGKILL)
-        yield from [b"the lamp\n"] * 50
-
-    with pytest.raises(DataError, match=r"was ended, .* Start again, with --num_workers below 2"):
-        list(tokenize_blocks(blocks(), FullTokenizer(VOCAB), 2))
 
 
 @pytest.mark.parametrize("end", [b"", b"last", b" ", b"\r", b"\r\n"])
