@@ -12,6 +12,7 @@ most chunks of a text were seen before, so `FullTokenizer` looks whole chunks up
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -185,7 +186,8 @@ class BasicTokenizer:
 class WordpieceTokenizer:
     """Splits words greedily into the longest pieces that the vocabulary holds.
 
-    `vocab` is read when this is built and must not change afterwards.
+    `vocab` must not change afterwards. What speeds splitting up is built with the first word: many
+    who load a vocabulary never split one here.
     """
 
     def __init__(
@@ -197,10 +199,19 @@ class WordpieceTokenizer:
         self.vocab = vocab
         self.unk_token = unk_token
         self.max_input_chars_per_word = max_input_chars_per_word
-        # Keyed without the "##", so that a look-up needs no new string with it in front.
-        self._later = {token[2:]: token for token in vocab if token.startswith("##")}
-        self._first_lengths = _lengths_by_prefix(vocab)
-        self._later_lengths = _lengths_by_prefix(self._later)
+
+    @cached_property
+    def _later(self) -> dict[str, str]:
+        """Keyed without the "##", so that a look-up needs no new string with it in front."""
+        return {token[2:]: token for token in self.vocab if token.startswith("##")}
+
+    @cached_property
+    def _first_lengths(self) -> dict[str, tuple[int, ...]]:
+        return _lengths_by_prefix(self.vocab)
+
+    @cached_property
+    def _later_lengths(self) -> dict[str, tuple[int, ...]]:
+        return _lengths_by_prefix(self._later)
 
     def tokenize(self, text: str | bytes) -> list[str]:
         """The pieces of each word of a text, which should have passed BasicTokenizer."""
