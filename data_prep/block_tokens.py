@@ -78,11 +78,11 @@ class _Rules(NamedTuple):
 
 
 class BlockTokenizer:
-    """Tokenizes blocks of whole lines, on one thread; a `twin` does so on another.
+    """Tokenizes blocks of whole lines; each thread needs one of its own.
 
     Args:
       tokenizer: whose tokens these are.
-      pieces: its vocabulary, where that was read before.
+      pieces: its vocabulary, which threads share; None to read it.
     """
 
     def __init__(self, tokenizer: FullTokenizer, pieces: Pieces | None = None) -> None:
@@ -92,10 +92,6 @@ class BlockTokenizer:
         self._characters = CharacterRules(tokenizer.vocab, self._pieces.unknown, lower)
         known = self._characters
         self._rules = _Rules(*byte_classes(lower), known.kinds, known.spelt, known.symbols)
-
-    def twin(self) -> BlockTokenizer:
-        """Another one of the same tokenizer."""
-        return BlockTokenizer(self._tokenizer, self._pieces)
 
     def tokenize(self, block: bytes) -> TokenBlock:
         """The token ids of a block; its last line must end with a newline."""

@@ -37,16 +37,6 @@ class ByteTable(NamedTuple):
     keys: Bytes
 
 
-def empty_table(capacity: int, width: int) -> ByteTable:
-    """A table with room for `capacity` keys of at most `width` bytes (255 or fewer)."""
-    if width > LONGEST_KEY:
-        raise ValueError(f"Keys may have {LONGEST_KEY} bytes, not {width}. Leave out longer ones.")
-    if capacity > _ENTRY:
-        raise ValueError(f"There may be {_ENTRY} keys, not {capacity}.")
-    size = 1 << (2 * capacity + 1).bit_length()
-    return ByteTable(np.zeros(size, np.uint64), np.zeros((capacity + 1, width + _HEAD), np.uint8))
-
-
 def table_of(keys: Sequence[bytes], marks: Bytes) -> ByteTable:
     """A table of different keys; key i, with marks[i], becomes entry i + 1.
 
@@ -54,7 +44,15 @@ def table_of(keys: Sequence[bytes], marks: Bytes) -> ByteTable:
       ValueError: a key is too long, or there are too many.
     """
     lengths = np.fromiter(map(len, keys), np.int64, len(keys))
-    table = empty_table(len(keys), int(lengths.max(initial=0)))
+    width = int(lengths.max(initial=0))
+    if width > LONGEST_KEY:
+        raise ValueError(f"Keys may have {LONGEST_KEY} bytes, not {width}. Leave out longer ones.")
+    if len(keys) > _ENTRY:
+        raise ValueError(f"There may be {_ENTRY} keys, not {len(keys)}. Leave out rare ones.")
+    table = ByteTable(
+        np.zeros(1 << (2 * len(keys) + 1).bit_length(), np.uint64),
+        np.zeros((len(keys) + 1, width + _HEAD), np.uint8),
+    )
     _insert_all(table.slots, table.keys, np.frombuffer(b"".join(keys), np.uint8), lengths, marks)
     return table
 
@@ -106,23 +104,17 @@ def find(
 
 
 @compiled
-def insert(
-    slots: Slots, keys: Bytes, entry: int, data: Bytes, start: int, length: int, mark: int
-) -> None:
-    """Adds data[start:start + length] as `entry`, counted from 1; there must be room for it."""
-    keys[entry, 0], keys[entry, 1] = length, mark
-    keys[entry, _HEAD : _HEAD + length] = data[start : start + length]
-    hashed = hash_bytes(data, start, start + length, mark)
-    mask = np.uint64(len(slots) - 1)
-    place = (hashed ^ (hashed >> np.uint64(29))) & mask
-    while slots[place] != np.uint64(0):
-        place = (place + np.uint64(1)) & mask
-    slots[place] = (hashed & ~_ENTRY) | np.uint64(entry)
-
-
-@compiled
 def _insert_all(slots: Slots, keys: Bytes, data: Bytes, lengths: Longs, marks: Bytes) -> None:
+    """Adds keys, which lie in `data` one after another, as entries from 1 on."""
+    mask = np.uint64(len(slots) - 1)
     start = 0
     for i in range(len(lengths)):
-        insert(slots, keys, i + 1, data, start, lengths[i], marks[i])
-        start += lengths[i]
+        entry, end = i + 1, start + lengths[i]
+        keys[entry, 0], keys[entry, 1] = lengths[i], marks[i]
+        keys[entry, _HEAD : _HEAD + lengths[i]] = data[start:end]
+        hashed = hash_bytes(data, start, end, marks[i])
+        place = (hashed ^ (hashed >> np.uint64(29))) & mask
+        while slots[place] != np.uint64(0):
+            place = (place + np.uint64(1)) & mask
+        slots[place] = (hashed & ~_ENTRY) | np.uint64(entry)
+        start = end

@@ -158,7 +158,7 @@ def make_corpus(
 
     Args:
       source: see `Source`.
-      workers: processes that tokenize.
+      workers: threads that tokenize.
       progress: called with the number of input bytes done since the last call.
       tokenize: calls `tokenize_part` for each part, a file each, in whichever processes.
 
@@ -212,7 +212,7 @@ def tokenize_part(
       source: see `Source`.
       number: the part's.
       files: all files of the part.
-      workers: processes that tokenize; 1: this one.
+      workers: threads that tokenize; 1: this one.
       progress: as that of `make_corpus`.
     """
     tokenizer, layout = _text_layout(source)

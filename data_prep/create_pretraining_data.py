@@ -95,8 +95,8 @@ def define_flags() -> None:
     flags.DEFINE_integer(
         "num_workers",
         0,
-        "Processes that tokenize and threads that encode; 0: a worker for each core that this "
-        "process may use. The records do not depend on it.",
+        "Threads that tokenize and encode; 0: one for each core that this process may use. The "
+        "records do not depend on it.",
     )
     flags.DEFINE_alias("workers", "num_workers")
     flags.DEFINE_string(

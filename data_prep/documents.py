@@ -17,6 +17,7 @@ from data_prep.ahead import in_order
 from data_prep.block_tokens import BLANK, BlockTokenizer, TokenBlock
 from data_prep.compression import read_some, unpacked
 from data_prep.options import DataError
+from data_prep.pieces import pieces_of
 from data_prep.spans import MAPPED_BYTES, read_spans
 from data_prep.store import Scratch
 
@@ -104,13 +105,13 @@ def tokenize_blocks(
 
     Threads are enough: the compiled code that does nearly all of it runs side by side.
     """
-    first = BlockTokenizer(tokenizer)
     if workers == 1:
-        yield from map(first.tokenize, blocks)
+        yield from map(BlockTokenizer(tokenizer).tokenize, blocks)
         return
+    pieces = pieces_of(tokenizer)
     free = queue.SimpleQueue[BlockTokenizer]()
     for _ in range(workers):
-        free.put(first.twin())
+        free.put(BlockTokenizer(tokenizer, pieces))
 
     def tokenize(block: bytes) -> TokenBlock:
         own = free.get()

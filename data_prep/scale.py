@@ -61,7 +61,7 @@ class ScaleRun:
       shards: how many.
       options: see `GenerationOptions`.
       manifest: of each record file; its writer sets the counts.
-      workers: processes that tokenize and threads that write; nothing depends on it.
+      workers: threads that tokenize and write; nothing depends on it.
     """
 
     source: Source
