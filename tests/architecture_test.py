@@ -27,7 +27,8 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "bert_tf.memory": (),
     "bert_tf.compiled": (),
     "bert_tf.config": ("bert_tf.files",),
-    "bert_tf.tokenization": ("bert_tf.unicode_rules",),
+    "bert_tf.case_check": (),  # likewise
+    "bert_tf.tokenization": ("bert_tf.unicode_rules", "bert_tf.case_check"),
     "bert_tf.optimization": (),
     "bert_tf.modeling": ("bert_tf.config",),
     "bert_tf.inputs": ("bert_tf.files", "bert_tf.compiled", "bert_tf.tokenization"),

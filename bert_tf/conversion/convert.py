@@ -12,6 +12,7 @@ import numpy as np
 
 from bert_tf.config import BertConfig
 from bert_tf.conversion import huggingface, initialize, tf1, tfhub
+from bert_tf.conversion.huggingface_names import names_of
 from bert_tf.conversion.keras_files import (
     KERAS_SUFFIX,
     checkpoint_to_keras,
@@ -84,7 +85,7 @@ def convert(
         return keras_to_checkpoint(Path(source), target)
     tensors = _read(source, source_form)
     tf1.write_checkpoint(target, tensors)
-    return huggingface.names_of(tensors)
+    return names_of(tensors)
 
 
 def _read(source: str, form: str) -> dict[str, np.ndarray]:

@@ -1,7 +1,7 @@
 """Hugging Face folders (`config.json`, `model.safetensors`) of BERT models: reading and writing.
 
-PyTorch is not needed. Names are translated by one table to those of the 2018 release, which every
-other conversion knows; kernels are transposed, for PyTorch keeps them [out, in].
+PyTorch is not needed. Weights go by the names of the 2018 release, which every other conversion
+knows (`huggingface_names`).
 """
 
 import json
@@ -18,84 +18,20 @@ from safetensors.numpy import save_file
 
 from bert_tf.config import BertConfig
 from bert_tf.conversion import tf1
+from bert_tf.conversion.huggingface_names import (
+    architecture_of,
+    modern,
+    names_of,
+    to_huggingface,
+    to_release,
+)
 from bert_tf.conversion.tf1 import CheckpointError, LoadReport
-from bert_tf.conversion.weight_map import NameTable
 from bert_tf.files import new_folder, sync, write_text
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 _PICKLE = "pytorch_model.bin"
 
-# Name of the release, name of Hugging Face; the first list is transposed between the two.
-_TRANSPOSED = (
-    (
-        "bert/encoder/layer_{n}/attention/self/{qkv}/kernel",
-        "bert.encoder.layer.{n}.attention.self.{qkv}.weight",
-    ),
-    (
-        "bert/encoder/layer_{n}/attention/output/dense/kernel",
-        "bert.encoder.layer.{n}.attention.output.dense.weight",
-    ),
-    (
-        "bert/encoder/layer_{n}/intermediate/dense/kernel",
-        "bert.encoder.layer.{n}.intermediate.dense.weight",
-    ),
-    ("bert/encoder/layer_{n}/output/dense/kernel", "bert.encoder.layer.{n}.output.dense.weight"),
-    ("bert/pooler/dense/kernel", "bert.pooler.dense.weight"),
-    ("cls/predictions/transform/dense/kernel", "cls.predictions.transform.dense.weight"),
-)
-_AS_THEY_ARE = (
-    ("bert/embeddings/word_embeddings", "bert.embeddings.word_embeddings.weight"),
-    ("bert/embeddings/token_type_embeddings", "bert.embeddings.token_type_embeddings.weight"),
-    ("bert/embeddings/position_embeddings", "bert.embeddings.position_embeddings.weight"),
-    ("bert/embeddings/LayerNorm/gamma", "bert.embeddings.LayerNorm.weight"),
-    ("bert/embeddings/LayerNorm/beta", "bert.embeddings.LayerNorm.bias"),
-    (
-        "bert/encoder/layer_{n}/attention/self/{qkv}/bias",
-        "bert.encoder.layer.{n}.attention.self.{qkv}.bias",
-    ),
-    (
-        "bert/encoder/layer_{n}/attention/output/dense/bias",
-        "bert.encoder.layer.{n}.attention.output.dense.bias",
-    ),
-    (
-        "bert/encoder/layer_{n}/attention/output/LayerNorm/gamma",
-        "bert.encoder.layer.{n}.attention.output.LayerNorm.weight",
-    ),
-    (
-        "bert/encoder/layer_{n}/attention/output/LayerNorm/beta",
-        "bert.encoder.layer.{n}.attention.output.LayerNorm.bias",
-    ),
-    (
-        "bert/encoder/layer_{n}/intermediate/dense/bias",
-        "bert.encoder.layer.{n}.intermediate.dense.bias",
-    ),
-    ("bert/encoder/layer_{n}/output/dense/bias", "bert.encoder.layer.{n}.output.dense.bias"),
-    (
-        "bert/encoder/layer_{n}/output/LayerNorm/gamma",
-        "bert.encoder.layer.{n}.output.LayerNorm.weight",
-    ),
-    (
-        "bert/encoder/layer_{n}/output/LayerNorm/beta",
-        "bert.encoder.layer.{n}.output.LayerNorm.bias",
-    ),
-    ("bert/pooler/dense/bias", "bert.pooler.dense.bias"),
-    ("cls/predictions/transform/dense/bias", "cls.predictions.transform.dense.bias"),
-    ("cls/predictions/transform/LayerNorm/gamma", "cls.predictions.transform.LayerNorm.weight"),
-    ("cls/predictions/transform/LayerNorm/beta", "cls.predictions.transform.LayerNorm.bias"),
-    ("cls/predictions/output_bias", "cls.predictions.bias"),
-    ("cls/seq_relationship/output_weights", "cls.seq_relationship.weight"),
-    ("cls/seq_relationship/output_bias", "cls.seq_relationship.bias"),
-    ("cls/squad/output_weights", "qa_outputs.weight"),
-    ("cls/squad/output_bias", "qa_outputs.bias"),
-)
-# Three models call their head `classifier`; `architectures` in the config tells which it is.
-_CLASSIFIERS = {
-    "BertForSequenceClassification": "",
-    "BertForTokenClassification": "cls/ner/",
-    "BertForMultipleChoice": "cls/choice/",
-}
 _WITH_LABELS = ("BertForSequenceClassification", "BertForTokenClassification")
-_KERNELS, _PLAIN = NameTable(_TRANSPOSED), NameTable(_AS_THEY_ARE)
 # A copy of the word embeddings, and one of the output bias.
 _TIED_TABLE, _TIED_BIAS = "cls.predictions.decoder.weight", "cls.predictions.decoder.bias"
 _BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
@@ -231,12 +167,12 @@ def read_tensors(folder: str | Path) -> dict[str, np.ndarray]:
     """
     folder = Path(folder)
     architectures = _read_json(folder / CONFIG).get("architectures") or [""]
-    raw = {_modern(name): value for name, value in _raw_tensors(folder)}
+    raw = {modern(name): value for name, value in _raw_tensors(folder)}
     _drop_tied(folder, raw)
     tensors: dict[str, np.ndarray] = {}
     unknown = []
     for name, value in raw.items():
-        ours, transposed = _to_release(name, str(architectures[0]))
+        ours, transposed = to_release(name, str(architectures[0]))
         if ours is None:
             unknown.append(name)
         else:
@@ -247,15 +183,6 @@ def read_tensors(folder: str | Path) -> dict[str, np.ndarray]:
             f"{', '.join(sorted(unknown)[:6])}. The config's architectures say {architectures}."
         )
     return tensors
-
-
-def _modern(name: str) -> str:
-    """Names of old exports, and those of a bare encoder, as they are called today."""
-    name = name.replace("LayerNorm.gamma", "LayerNorm.weight")
-    name = name.replace("LayerNorm.beta", "LayerNorm.bias")
-    if name.startswith(("embeddings.", "encoder.", "pooler.")):
-        name = f"bert.{name}"
-    return name
 
 
 def _raw_tensors(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
@@ -301,49 +228,6 @@ def _drop_tied(folder: Path, raw: dict[str, np.ndarray]) -> None:
             )
 
 
-def _to_release(name: str, architecture: str) -> tuple[str | None, bool]:
-    """Name of the release, and whether the tensor is transposed."""
-    if (ours := _KERNELS.to_left(name)) is not None:
-        return ours, True
-    if name in ("classifier.weight", "classifier.bias") and architecture in _CLASSIFIERS:
-        part = "output_weights" if name.endswith("weight") else "output_bias"
-        return _CLASSIFIERS[architecture] + part, False
-    return _PLAIN.to_left(name), False
-
-
-def _to_huggingface(name: str) -> tuple[str | None, bool]:
-    if (theirs := _KERNELS.to_right(name)) is not None:
-        return theirs, True
-    for prefix in _CLASSIFIERS.values():
-        if name in (f"{prefix}output_weights", f"{prefix}output_bias"):
-            return f"classifier.{'weight' if name.endswith('weights') else 'bias'}", False
-    return _PLAIN.to_right(name), False
-
-
-def names_of(tensors: Mapping[str, Any]) -> dict[str, str]:
-    """Name of the release to name of Hugging Face.
-
-    Raises:
-        CheckpointError: If a name is not known.
-    """
-    names = {name: _to_huggingface(name)[0] for name in tensors}
-    unknown = [name for name, theirs in names.items() if theirs is None]
-    if unknown:
-        raise CheckpointError(
-            f"Hugging Face's BERT models have no place for {', '.join(unknown[:6])}."
-        )
-    return {name: str(theirs) for name, theirs in names.items()}
-
-
-def _architecture(names: Mapping[str, Any]) -> str:
-    for architecture, prefix in _CLASSIFIERS.items():
-        if f"{prefix}output_weights" in names:
-            return architecture
-    if "cls/squad/output_weights" in names:
-        return "BertForQuestionAnswering"
-    return "BertForPreTraining" if "cls/predictions/output_bias" in names else "BertModel"
-
-
 def write_folder(
     folder: str | Path,
     config: BertConfig,
@@ -375,10 +259,8 @@ def write_folder(
     weights = {}
     for name, theirs in names.items():
         value = np.asarray(tensors[name], np.float32)
-        weights[theirs] = np.ascontiguousarray(
-            value.T if _KERNELS.to_right(name) is not None else value
-        )
-    architecture = _architecture(tensors)
+        weights[theirs] = np.ascontiguousarray(value.T if to_huggingface(name)[1] else value)
+    architecture = architecture_of(tensors)
     if architecture == "BertModel":  # It alone has no prefix.
         weights = {name.removeprefix("bert."): value for name, value in weights.items()}
     labels = _labels_of(weights, architecture, labels)
