@@ -1,7 +1,8 @@
 """What the fine-tuning benchmarks share: two sides that train in turns, and the table of both.
 
 Ours runs as a command of the project, PyTorch's as a module of `benchmarks.peers` in an interpreter
-that has torch and transformers. Both get the same weights, examples, batch size, rate and epochs.
+that has torch and transformers. Both get the same weights, examples, batch size, rate and epochs,
+and by default the same rule of update: AdamW, which is PyTorch's, not the Adam of 2018.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peers.protocol import PATIENT_THREADS
+from bert_tf.optimization import RULES
 
 ROOT = Path(__file__).parents[1]
 OURS, PYTORCH = "ours", "PyTorch"
@@ -39,6 +41,7 @@ class Settings:
         rate: Learning rate after the warm-up.
         epochs: Passes over the training examples.
         length: Most tokens of a sequence.
+        optimizer: Rule of our updates.
     """
 
     model: Path
@@ -48,6 +51,7 @@ class Settings:
     rate: float
     epochs: float
     length: int
+    optimizer: str = "adamw"
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,9 @@ def parser_of(
     parser.add_argument("--rate", type=float, default=rate)
     parser.add_argument("--epochs", type=float, default=epochs)
     parser.add_argument("--length", type=int, default=length)
+    parser.add_argument(
+        "--optimizer", default="adamw", choices=list(RULES), help="ours; adam is the rule of 2018"
+    )
     return parser
 
 
@@ -89,6 +96,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         options.rate,
         options.epochs,
         options.length,
+        options.optimizer,
     )
 
 
@@ -117,7 +125,7 @@ def trained(
             *(f"--train_batch_size={settings.batch_size}", f"--learning_rate={settings.rate}"),
             *(f"--num_train_epochs={settings.epochs}", f"--max_seq_length={settings.length}"),
             *(f"--eval_batch_size={EVAL_BATCH_SIZE}", f"--predict_batch_size={EVAL_BATCH_SIZE}"),
-            *(f"--save_checkpoints_steps={NEVER}", *flags),
+            *(f"--save_checkpoints_steps={NEVER}", f"--optimizer={settings.optimizer}", *flags),
         ]
         subprocess.run(line, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
         yield Path(folder), training_seconds((Path(folder) / "metrics.jsonl").read_text())
