@@ -20,7 +20,15 @@ import numpy.typing as npt
 
 from bert_tf.compiled import compiled, inlined
 from bert_tf.tokenization import MAX_INPUT_CHARS_PER_WORD, FullTokenizer
-from data_prep.byte_table import HASH_SEEDS, LONGEST_KEY, Bytes, Slots, extend_hash, find
+from data_prep.byte_table import (
+    HASH_SEEDS,
+    LONGEST_KEY,
+    Bytes,
+    Slots,
+    extend_hash,
+    find,
+    hash_bytes,
+)
 from data_prep.character_rules import (
     DROPPED,
     HIGH,
@@ -34,7 +42,15 @@ from data_prep.character_rules import (
     CharacterRules,
     byte_classes,
 )
-from data_prep.pieces import LATER, START, Pieces, pieces_of
+from data_prep.eight_bytes import (
+    EIGHT,
+    first_bytes,
+    load_eight,
+    lowered,
+    store_eight,
+    word_length,
+)
+from data_prep.pieces import LATER, START, Pieces, find_short, pieces_of, shift_of
 
 Ints = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
@@ -70,6 +86,7 @@ class TokenBlock(NamedTuple):
 class _Rules(NamedTuple):
     """Tables of `character_rules`."""
 
+    lower: bool
     kinds: Bytes
     lowered: Bytes
     high_kinds: Bytes
@@ -91,7 +108,7 @@ class BlockTokenizer:
         lower = tokenizer.do_lower_case
         self._characters = CharacterRules(tokenizer.vocab, self._pieces.unknown, lower)
         known = self._characters
-        self._rules = _Rules(*byte_classes(lower), known.kinds, known.spelt, known.symbols)
+        self._rules = _Rules(lower, *byte_classes(lower), known.kinds, known.spelt, known.symbols)
 
     def tokenize(self, block: bytes) -> TokenBlock:
         """The token ids of a block; its last line must end with a newline."""
@@ -175,13 +192,14 @@ def _scan(
 
     What Python must do a whole chunk for has taken back the chunk's tokens.
     """
-    kinds, lowered, high_kinds = rules.kinds, rules.lowered, rules.high_kinds
-    spelt, symbols = rules.spelt, rules.symbols
+    kinds, small, high_kinds = rules.kinds, rules.lowered, rules.high_kinds
+    lower, spelt, symbols = rules.lower, rules.spelt, rules.symbols
     (slots, keys), ids = pieces.table, pieces.ids
+    short, shift = pieces.short, shift_of(pieces.short)
     longest, unknown = pieces.longest, pieces.unknown
     word = np.empty(_WRAPPED + 1, np.uint8)
     prefixes = np.empty(LONGEST_KEY, np.uint64)
-    size, more, hashed = 0, 0, HASH_SEEDS[START]  # `more`: bytes of a character after its first
+    size, more = 0, 0  # `more`: bytes of a character after its first
     at, count, asked = cursor[_AT], cursor[_TOKENS], _DONE
     chunk, chunk_count, shows = at, count, cursor[_LINE_SHOWS]
     while at < len(data):
@@ -192,9 +210,22 @@ def _scan(
             code, width = _decode(data, at)
             kind = high_kinds[code] if width else np.uint8(LOOKS_AROUND)
         elif kind == WORD:
-            byte = lowered[byte]
-            word[np.uint64(size & _WRAPPED)] = byte
-            hashed = extend_hash(hashed, byte)
+            if size == 0 and at + EIGHT < len(data):
+                text = load_eight(data, np.uint64(at))
+                if lower:
+                    text = lowered(text)
+                size = word_length(text)
+                at += size
+                if size < EIGHT and kinds[data[np.uint64(at)]] >= SYMBOL:
+                    found = find_short(short, shift, first_bytes(text, size))
+                    if found >= 0:
+                        tokens[np.uint64(count)] = found
+                        count += 1
+                        size = 0
+                        continue
+                store_eight(word, np.uint64(0), text)
+                continue
+            word[np.uint64(size & _WRAPPED)] = small[byte]
             size += 1
             at += 1
             continue
@@ -202,7 +233,6 @@ def _scan(
             for i in range(1, 1 + spelt[code, 0]):
                 byte = spelt[code, i]
                 word[np.uint64(size & _WRAPPED)] = byte
-                hashed = extend_hash(hashed, byte)
                 size += 1
                 more += (byte & 0xC0) == 0x80
         elif kind <= UNSEEN:
@@ -215,10 +245,9 @@ def _scan(
                 break
             if size:
                 count = _write_word(
-                    word, size, more, hashed, slots, keys, ids, longest, unknown, tokens, count,
-                    prefixes,
-                )  # fmt: skip
-                size, more, hashed = 0, 0, HASH_SEEDS[START]
+                    word, size, more, slots, keys, ids, longest, unknown, tokens, count, prefixes
+                )
+                size, more = 0, 0
             if kind == SYMBOL:
                 tokens[np.uint64(count)] = symbols[np.uint64(code)]
                 count += 1
@@ -260,7 +289,6 @@ def _write_word(
     word: Bytes,
     size: int,
     more: int,
-    hashed: np.uint64,
     slots: Slots,
     keys: Bytes,
     ids: Ints,
@@ -274,6 +302,7 @@ def _write_word(
     entry = np.int64(0)
     spells = size - more <= MAX_INPUT_CHARS_PER_WORD
     if spells:
+        hashed = hash_bytes(word, 0, min(size, LONGEST_KEY), START)
         entry = find(slots, keys, word, 0, size, START, hashed)
     if entry:
         tokens[np.uint64(count)] = ids[np.uint64(entry)]

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bert_tf.compiled import compiled
+from bert_tf.compiled import compiled, inlined
 from data_prep.mersenne import (
     AT,
     END,
@@ -93,7 +93,7 @@ def mask_rules(options: GenerationOptions, vocabulary: VocabularyIds) -> MaskRul
     )
 
 
-@compiled
+@inlined
 def draw_predictions(
     twister: Twister,
     rules: MaskRules,
@@ -115,7 +115,7 @@ def draw_predictions(
     return draw_in_parts(twister, rules, tokens, pair, 2, predictions)
 
 
-@compiled
+@inlined
 def draw_in_parts(
     twister: Twister,
     rules: MaskRules,

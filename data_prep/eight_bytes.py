@@ -1,0 +1,104 @@
+"""Eight bytes of text at a time, as one number, for compiled code.
+
+A word of up to eight ASCII letters and digits is found, lower-cased and made a key by some twenty
+operations on a uint64 (its first byte is the lowest), where byte after byte takes ten for each.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from llvmlite import ir
+from numba import types
+from numba.core.errors import TypingError
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array
+
+from bert_tf.compiled import inlined
+
+Bytes = npt.NDArray[np.uint8]
+
+EIGHT = 8
+_EACH = np.uint64(0x0101010101010101)
+_TOP = np.uint64(0x80) * _EACH  # the highest bit of each byte
+_CASE = np.uint64(0x20) * _EACH  # the bit that tells a small letter from a capital
+# What lifts a byte from here on, and from one beyond the end, to the highest bit.
+_FROM_A, _BEYOND_Z = np.uint64(0x80 - ord("a")) * _EACH, np.uint64(0x7F - ord("z")) * _EACH
+_FROM_0, _BEYOND_9 = np.uint64(0x80 - ord("0")) * _EACH, np.uint64(0x7F - ord("9")) * _EACH
+_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
+
+
+def _place_of(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """A pointer to eight bytes of the array that is the first argument, from the second on."""
+    array = make_array(signature.args[0])(context, builder, arguments[0])
+    place = builder.gep(array.data, [arguments[1]])
+    return builder.bitcast(place, ir.IntType(64).as_pointer())
+
+
+def _check_bytes(data: Any) -> None:
+    if not (isinstance(data, types.Array) and data.dtype == types.uint8 and data.layout == "C"):
+        raise TypingError(f"Eight bytes are of a contiguous array of uint8, not of {data}.")
+
+
+@intrinsic
+def load_eight(typing_context: Any, data: Any, at: Any) -> Any:
+    """(uint8 [N], at) -> uint64: bytes at .. at + 7, all of which must exist."""
+    _check_bytes(data)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.load(_place_of(context, builder, signature, arguments), align=1)
+
+    return types.uint64(data, types.uint64), generate
+
+
+@intrinsic
+def store_eight(typing_context: Any, data: Any, at: Any, value: Any) -> Any:
+    """(uint8 [N], at, uint64): sets bytes at .. at + 7, all of which must exist."""
+    _check_bytes(data)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.store(arguments[2], _place_of(context, builder, signature, arguments), align=1)
+        return context.get_dummy_value()
+
+    return types.void(data, types.uint64, types.uint64), generate
+
+
+@intrinsic
+def _trailing_zeros(typing_context: Any, value: Any) -> Any:
+    """uint64 -> uint64: how many low bits are 0; 64 for 0."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.uint64(types.uint64), generate
+
+
+@inlined
+def _letters(text: np.uint64) -> np.uint64:
+    """The highest bit of each byte that is a letter, or a letter plus 0x80."""
+    small = (text & ~_TOP) | _CASE
+    return (small + _FROM_A) & ~(small + _BEYOND_Z) & _TOP
+
+
+@inlined
+def word_length(text: np.uint64) -> np.int64:
+    """How many of the first bytes are ASCII letters and digits, 0 to 8."""
+    low = text & ~_TOP
+    digits = (low + _FROM_0) & ~(low + _BEYOND_9)
+    others = ~(_letters(text) | digits) | text
+    return np.int64(_trailing_zeros(others & _TOP) >> np.uint64(3))
+
+
+@inlined
+def lowered(text: np.uint64) -> np.uint64:
+    """The text with small letters for capitals; bytes beyond ASCII may be changed too."""
+    capitals = _letters(text) & ~(text << np.uint64(2))
+    return text | (capitals >> np.uint64(2))
+
+
+@inlined
+def first_bytes(text: np.uint64, count: int) -> np.uint64:
+    """The first 1 to 8 bytes, zeros behind them."""
+    return text & (_ALL >> np.uint64(64 - 8 * count))
