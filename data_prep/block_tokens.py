@@ -45,12 +45,26 @@ from data_prep.character_rules import (
 from data_prep.eight_bytes import (
     EIGHT,
     first_bytes,
+    leading,
     load_eight,
     lowered,
     store_eight,
     word_length,
 )
-from data_prep.pieces import LATER, START, Pieces, find_short, pieces_of, shift_of
+from data_prep.pieces import (
+    LATER,
+    SHORT,
+    START,
+    Pieces,
+    Short,
+    find_short,
+    hash_short,
+    no_words_spelt,
+    pieces_of,
+    recall,
+    shift_of,
+    spell_short,
+)
 
 Ints = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
@@ -107,6 +121,7 @@ class BlockTokenizer:
         self._pieces = pieces or pieces_of(tokenizer)
         lower = tokenizer.do_lower_case
         self._characters = CharacterRules(tokenizer.vocab, self._pieces.unknown, lower)
+        self._spelt = no_words_spelt()
         known = self._characters
         self._rules = _Rules(lower, *byte_classes(lower), known.kinds, known.spelt, known.symbols)
 
@@ -117,7 +132,7 @@ class BlockTokenizer:
         counts = np.empty(block.count(b"\n") + 1, np.int32)
         cursor = np.zeros(_LOST + 1, np.int64)
         while True:
-            asked = _scan(data, self._rules, self._pieces, tokens, counts, cursor)
+            asked = _scan(data, self._rules, self._pieces, self._spelt, tokens, counts, cursor)
             if asked == _DONE:
                 break
             if asked == _ASK_CHARACTER:
@@ -153,7 +168,10 @@ def _decide_line(block: bytes, counts: Ints, cursor: Longs) -> None:
     """Whether a line without tokens but with bytes beyond ASCII is blank; goes on after it."""
     raw = block[cursor[_LINE_BYTE] : cursor[_AT]].replace(b"\r", b"")
     counts[cursor[_LINES]] = 0 if raw.decode("utf-8", "ignore").strip() else BLANK
-    _next_line(cursor)
+    cursor[_AT] += 1
+    cursor[_LINES] += 1
+    cursor[_LINE_BYTE] = cursor[_AT]
+    cursor[_LINE_HIGH] = cursor[_LINE_SHOWS] = 0
 
 
 @compiled
@@ -165,73 +183,67 @@ def _chunk_end(data: Bytes, kinds: Bytes, start: int) -> int:
 
 
 @compiled
-def _next_line(cursor: Longs) -> None:
-    cursor[_AT] += 1
-    cursor[_LINES] += 1
-    cursor[_LINE_TOKEN] = cursor[_TOKENS]
-    cursor[_LINE_BYTE] = cursor[_AT]
-    cursor[_LINE_HIGH] = cursor[_LINE_SHOWS] = 0
-
-
-@compiled
-def _end_line(counts: Ints, cursor: Longs) -> bool:
-    """Notes the line that ends at the cursor; False where its bytes must decide if it is blank."""
-    found = cursor[_TOKENS] - cursor[_LINE_TOKEN]
-    if found == 0 and cursor[_LINE_HIGH]:
-        return False
-    counts[cursor[_LINES]] = found if found or cursor[_LINE_SHOWS] else BLANK
-    _next_line(cursor)
-    return True
-
-
-@compiled
 def _scan(
-    data: Bytes, rules: _Rules, pieces: Pieces, tokens: Ints, counts: Ints, cursor: Longs
+    data: Bytes,
+    rules: _Rules,
+    pieces: Pieces,
+    spelt: Short,
+    tokens: Ints,
+    counts: Ints,
+    cursor: Longs,
 ) -> int:
     """Goes on with a block until its end or until Python is needed; see `_DONE`.
 
     What Python must do a whole chunk for has taken back the chunk's tokens.
     """
     kinds, small, high_kinds = rules.kinds, rules.lowered, rules.high_kinds
-    lower, spelt, symbols = rules.lower, rules.spelt, rules.symbols
-    (slots, keys), ids = pieces.table, pieces.ids
-    short, shift = pieces.short, shift_of(pieces.short)
-    longest, unknown = pieces.longest, pieces.unknown
+    lower, characters, symbols = rules.lower, rules.spelt, rules.symbols
+    (slots, keys), ids, short = pieces.table, pieces.ids, pieces.short
+    longest, unknown, shift = pieces.longest, pieces.unknown, shift_of(pieces.short)
     word = np.empty(_WRAPPED + 1, np.uint8)
     prefixes = np.empty(LONGEST_KEY, np.uint64)
     size, more = 0, 0  # `more`: bytes of a character after its first
     at, count, asked = cursor[_AT], cursor[_TOKENS], _DONE
-    chunk, chunk_count, shows = at, count, cursor[_LINE_SHOWS]
+    lines, line_token, line_byte = cursor[_LINES], cursor[_LINE_TOKEN], cursor[_LINE_BYTE]
+    chunk, chunk_count, high, shows = at, count, cursor[_LINE_HIGH], cursor[_LINE_SHOWS]
     while at < len(data):
         byte = data[np.uint64(at)]
         kind, code, width = kinds[byte], np.int64(byte), 1
+        if kind == WORD:
+            if size or at + SHORT >= len(data):
+                word[np.uint64(size & _WRAPPED)] = small[byte]
+                size += 1
+                at += 1
+                continue
+            first, second = _letters(data, at, lower), np.uint64(0)
+            size = leading(first)
+            if size == EIGHT:
+                second = _letters(data, at + EIGHT, lower)
+                size += leading(second)
+            at += size
+            if size < SHORT and kinds[data[np.uint64(at)]] >= SYMBOL:
+                hashed = hash_short(first, second)
+                found = find_short(short, shift, first, second, hashed)
+                if found >= 0:
+                    tokens[np.uint64(count)] = found
+                    count += 1
+                else:
+                    known = recall(spelt, first, second, hashed, tokens, count)
+                    if not known:
+                        known = spell_short(first, second, size, pieces, spelt, tokens, count)
+                    count += known
+                size = 0
+            else:
+                store_eight(word, np.uint64(0), first)
+                store_eight(word, np.uint64(EIGHT), second)
+            continue
         if kind == HIGH:
-            cursor[_LINE_HIGH] = 1
+            high = 1
             code, width = _decode(data, at)
             kind = high_kinds[code] if width else np.uint8(LOOKS_AROUND)
-        elif kind == WORD:
-            if size == 0 and at + EIGHT < len(data):
-                text = load_eight(data, np.uint64(at))
-                if lower:
-                    text = lowered(text)
-                size = word_length(text)
-                at += size
-                if size < EIGHT and kinds[data[np.uint64(at)]] >= SYMBOL:
-                    found = find_short(short, shift, first_bytes(text, size))
-                    if found >= 0:
-                        tokens[np.uint64(count)] = found
-                        count += 1
-                        size = 0
-                        continue
-                store_eight(word, np.uint64(0), text)
-                continue
-            word[np.uint64(size & _WRAPPED)] = small[byte]
-            size += 1
-            at += 1
-            continue
         if kind == WORD:
-            for i in range(1, 1 + spelt[code, 0]):
-                byte = spelt[code, i]
+            for i in range(1, 1 + characters[code, 0]):
+                byte = characters[code, i]
                 word[np.uint64(size & _WRAPPED)] = byte
                 size += 1
                 more += (byte & 0xC0) == 0x80
@@ -254,13 +266,27 @@ def _scan(
             else:
                 chunk, chunk_count = at + width, count
             if kind == NEWLINE:
-                cursor[_AT], cursor[_TOKENS], cursor[_LINE_SHOWS] = at, count, shows
-                if not _end_line(counts, cursor):
-                    return _ASK_LINE
-                shows = 0
+                found = count - line_token
+                if found == 0 and high:  # its bytes must decide if it is blank
+                    asked = _ASK_LINE
+                    break
+                counts[np.uint64(lines)] = found if found or shows else BLANK
+                lines += 1
+                line_token, line_byte, high, shows = count, at + 1, 0, 0
         at += width
-    cursor[_AT], cursor[_TOKENS], cursor[_LINE_SHOWS] = at, count, shows
+    cursor[_AT], cursor[_TOKENS], cursor[_LINES] = at, count, lines
+    cursor[_LINE_TOKEN], cursor[_LINE_BYTE] = line_token, line_byte
+    cursor[_LINE_HIGH], cursor[_LINE_SHOWS] = high, shows
     return asked
+
+
+@inlined
+def _letters(data: Bytes, at: int, lower: bool) -> np.uint64:
+    """The ASCII letters and digits from `at` on, eight at most, lower-cased; zeros behind them."""
+    text = load_eight(data, np.uint64(at))
+    if lower:
+        text = lowered(text)
+    return first_bytes(text, word_length(text))
 
 
 @compiled

@@ -75,6 +75,16 @@ def _trailing_zeros(typing_context: Any, value: Any) -> Any:
     return types.uint64(types.uint64), generate
 
 
+@intrinsic
+def _leading_zeros(typing_context: Any, value: Any) -> Any:
+    """uint64 -> uint64: how many high bits are 0; 64 for 0."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.uint64(types.uint64), generate
+
+
 @inlined
 def _letters(text: np.uint64) -> np.uint64:
     """The highest bit of each byte that is a letter, or a letter plus 0x80."""
@@ -92,6 +102,12 @@ def word_length(text: np.uint64) -> np.int64:
 
 
 @inlined
+def leading(text: np.uint64) -> np.int64:
+    """How many bytes come before the zeros at the end, where none is zero among them; 0 to 8."""
+    return np.int64(EIGHT) - np.int64(_leading_zeros(text) >> np.uint64(3))
+
+
+@inlined
 def lowered(text: np.uint64) -> np.uint64:
     """The text with small letters for capitals; bytes beyond ASCII may be changed too."""
     capitals = _letters(text) & ~(text << np.uint64(2))
@@ -100,5 +116,14 @@ def lowered(text: np.uint64) -> np.uint64:
 
 @inlined
 def first_bytes(text: np.uint64, count: int) -> np.uint64:
-    """The first 1 to 8 bytes, zeros behind them."""
-    return text & (_ALL >> np.uint64(64 - 8 * count))
+    """The first 0 to 8 bytes, zeros behind them."""
+    return text & ~((_ALL << np.uint64(4 * count)) << np.uint64(4 * count))
+
+
+@inlined
+def without(text: np.uint64, behind: np.uint64, count: int) -> np.uint64:
+    """The eight bytes from the byte `count` on, 1 to 15, of sixteen; zeros beyond them."""
+    # In halves, as a number cannot be moved by all of its bits.
+    half, rest = np.uint64(4 * min(count, EIGHT)), np.uint64(4 * max(EIGHT - count, 0))
+    moved = ((text >> half) >> half) | ((behind << rest) << rest)
+    return moved if count <= EIGHT else behind >> np.uint64(8 * (count - EIGHT))

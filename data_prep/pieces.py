@@ -1,10 +1,16 @@
 """A vocabulary as compiled code reads it: pieces are looked up in hash tables.
 
-One table has all pieces. Most words are short and pieces themselves; these have one more, whose
-keys are numbers:
+One table has all pieces. Most words are short; pieces of up to 15 bytes have one more, whose keys
+are numbers:
 
-    short  uint64 [2**k, 2]  the eight bytes of a piece, zeros behind it, and its id; a key of 0
-                             where the slot is free; linear probing
+    short  uint64 [2**k, 4]  eight bytes of a piece; seven more, and 1 if it continues a word; its
+                             id; and nothing, which keeps a row within a line of the processor's
+                             cache. Zeros stand behind the bytes, and in a free slot; linear probing
+
+Words that are spelt come again as well. What was spelt last is kept:
+
+    spelt  uint64 [2**k, 8]  fifteen bytes of a word, how many pieces it has, and their ids, two in
+                             each number; a word takes the place of another one
 """
 
 from __future__ import annotations
@@ -17,16 +23,23 @@ import numpy.typing as npt
 from bert_tf.compiled import compiled, inlined
 from bert_tf.tokenization import UNK_TOKEN, FullTokenizer
 from data_prep.byte_table import LONGEST_KEY, ByteTable, table_of
-from data_prep.eight_bytes import EIGHT
+from data_prep.eight_bytes import EIGHT, first_bytes, without
 
 Short = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int32]
 
 START, LATER = 0, 1  # marks of pieces: where in a word they stand
 NONE = -1
-# Knuth's multiplicative hashing: the golden ratio times 2**64.
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_KEY, _ID = np.uint64(0), np.uint64(1)
+SHORT = 2 * EIGHT  # words of fewer bytes are looked up as numbers
+_MARK = np.uint64(1) << np.uint64(56)  # of what continues a word
+_FIRST, _SECOND, _ID = np.uint64(0), np.uint64(1), np.uint64(2)
+# Multiplicative hashing: the golden ratio times 2**64, and another odd number.
+_GOLDEN, _OTHER = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
+# Of `spelt`: its rows, where things stand in a row, and the most pieces.
+_SIEVE_BITS = 19
+_SPELT_BITS = np.uint64(12)
+_COUNT, _PIECES = np.uint64(2), 3
+_MOST_PIECES = 10
 
 
 class Pieces(NamedTuple):
@@ -36,7 +49,7 @@ class Pieces(NamedTuple):
       table: all pieces, marked by where they stand; those that continue a word without "##". None
         is longer than LONGEST_KEY.
       ids: int32, the id of each entry.
-      short: pieces of up to eight bytes that start a word (see the module).
+      short: pieces of fewer than SHORT bytes (see the module).
       longest: bytes of the longest piece.
       unknown: the id of [UNK].
     """
@@ -44,6 +57,7 @@ class Pieces(NamedTuple):
     table: ByteTable
     ids: Ints
     short: Short
+    sieve: Short
     longest: int
     unknown: int
 
@@ -58,29 +72,53 @@ def pieces_of(tokenizer: FullTokenizer) -> Pieces:
     marks = np.repeat(np.array([START, LATER], np.uint8), [len(starts), len(later)])
     ids = np.array([0, *(index for _, index in starts + later)], np.int32)
     return Pieces(
-        table_of(keys, marks), ids, _short_of(starts), max(map(len, keys)), vocab[UNK_TOKEN]
+        table_of(keys, marks), ids, *_short_of(starts, later), max(map(len, keys)), vocab[UNK_TOKEN]
     )
 
 
-def _short_of(starts: list[tuple[bytes, int]]) -> Short:
-    found = [(key.ljust(EIGHT, b"\0"), index) for key, index in starts if len(key) <= EIGHT]
-    keys = np.frombuffer(b"".join(key for key, _ in found), "<u8")
-    short = np.zeros((1 << (2 * len(found) + 1).bit_length(), 2), np.uint64)
-    _insert_all(short, keys, np.array([index for _, index in found], np.uint64))
-    return short
+def _short_of(starts: list[tuple[bytes, int]], later: list[tuple[bytes, int]]) -> tuple[Short, Short]:
+    first = [(key.ljust(SHORT, b"\0"), index) for key, index in starts if len(key) < SHORT]
+    second = [
+        (key.ljust(SHORT - 1, b"\0") + b"\1", index)
+        for key, index in later
+        if 0 < len(key) < SHORT
+    ]
+    keys = np.frombuffer(b"".join(key for key, _ in first + second), "<u8").reshape(-1, 2)
+    short = np.zeros((1 << (2 * len(keys) + 1).bit_length(), 4), np.uint64)
+    sieve = np.zeros(1 << (_SIEVE_BITS - 6), np.uint64)
+    _insert_all(short, sieve, keys, np.array([index for _, index in first + second], np.uint64))
+    return short, sieve
+
+
+def no_words_spelt() -> Short:
+    """A table `spelt` (see the module), empty."""
+    return np.zeros((1 << _SPELT_BITS, _PIECES + _MOST_PIECES // 2), np.uint64)
 
 
 @inlined
-def find_short(short: Short, shift: np.uint64, key: np.uint64) -> np.int64:
-    """The id of the piece whose bytes are `key`, which is not 0; NONE where there is none.
+def hash_short(first: np.uint64, second: np.uint64) -> np.uint64:
+    """The hash of up to sixteen bytes; its first bits are the best."""
+    mixed = (first ^ (second * _OTHER)) * _GOLDEN
+    return mixed ^ (mixed << np.uint64(32))
 
-    `shift` is `shift_of(short)`.
+
+@inlined
+def find_short(
+    short: Short, shift: np.uint64, first: np.uint64, second: np.uint64, hashed: np.uint64
+) -> np.int64:
+    """The id of the piece that has these bytes; NONE where there is none.
+
+    `hashed` is `hash_short` of them, `shift` is `shift_of(short)`.
     """
     mask = np.uint64(len(short) - 1)
-    place = (key * _GOLDEN) >> shift
-    while short[place, _KEY] != key and short[place, _KEY] != np.uint64(0):
+    place = hashed >> shift
+    found = np.int64(NONE)
+    while short[place, _FIRST] != np.uint64(0):
+        if short[place, _FIRST] == first and short[place, _SECOND] == second:
+            found = np.int64(short[place, _ID])
+            break
         place = (place + np.uint64(1)) & mask
-    return np.int64(short[place, _ID]) if short[place, _KEY] == key else np.int64(NONE)
+    return found
 
 
 @compiled
@@ -92,11 +130,111 @@ def shift_of(short: Short) -> np.uint64:
     return shift
 
 
+@inlined
+def is_in(sieve: Short, hashed: np.uint64) -> bool:
+    """False for nine in ten of the hashes that are no piece's."""
+    place = hashed >> np.uint64(64 - _SIEVE_BITS)
+    return (sieve[place >> np.uint64(6)] >> (place & np.uint64(63))) & np.uint64(1) != 0
+
+
 @compiled
-def _insert_all(short: Short, keys: Short, ids: Short) -> None:
+def _insert_all(short: Short, sieve: Short, keys: Short, ids: Short) -> None:
     mask, shift = np.uint64(len(short) - 1), shift_of(short)
     for i in range(len(keys)):
-        place = (keys[i] * _GOLDEN) >> shift
-        while short[place, _KEY] != np.uint64(0):
+        hashed = hash_short(keys[i, 0], keys[i, 1])
+        bit = hashed >> np.uint64(64 - _SIEVE_BITS)
+        sieve[bit >> np.uint64(6)] |= np.uint64(1) << (bit & np.uint64(63))
+        place = hashed >> shift
+        while short[place, _FIRST] != np.uint64(0):
             place = (place + np.uint64(1)) & mask
-        short[place, _KEY], short[place, _ID] = keys[i], ids[i]
+        short[place, _FIRST], short[place, _SECOND] = keys[i, 0], keys[i, 1]
+        short[place, _ID] = ids[i]
+
+
+@compiled
+def spell_short(
+    first: np.uint64,
+    second: np.uint64,
+    size: int,
+    pieces: Pieces,
+    spelt: Short,
+    tokens: Ints,
+    at: int,
+) -> int:
+    """Writes the pieces of a word, longest first, or [UNK], and keeps them; how many.
+
+    Args:
+      first: its bytes, zeros behind them.
+      second: those after the first eight.
+      size: fewer than SHORT.
+      pieces: the vocabulary.
+      spelt: where it is kept.
+      tokens: written from `at` on.
+      at: where to.
+    """
+    short, shift = pieces.short, shift_of(pieces.short)
+    whole, more, mark, end = first, second, np.uint64(0), at
+    while size:
+        length, found = size, np.int64(NONE)
+        while length and found < 0:
+            head = first_bytes(first, min(length, EIGHT))
+            tail = first_bytes(second, max(length - EIGHT, 0)) | mark
+            hashed = hash_short(head, tail)
+            if is_in(pieces.sieve, hashed):
+                found = find_short(short, shift, head, tail, hashed)
+            length -= found < 0
+        if not length:
+            tokens[np.uint64(at)] = pieces.unknown
+            end = at + 1
+            break
+        tokens[np.uint64(end)] = found
+        end += 1
+        size -= length
+        first, second = without(first, second, length), without(second, np.uint64(0), length)
+        mark = _MARK
+    remember(spelt, whole, more, hash_short(whole, more), tokens, at, end)
+    return end - at
+
+
+@inlined
+def recall(
+    spelt: Short,
+    first: np.uint64,
+    second: np.uint64,
+    hashed: np.uint64,
+    tokens: Ints,
+    at: int,
+) -> np.int64:
+    """Writes the pieces of a word that was spelt, from tokens[at] on; how many, 0 if unknown.
+
+    There must be room for _MOST_PIECES.
+    """
+    place = hashed >> (np.uint64(64) - _SPELT_BITS)
+    count = np.int64(0)
+    if spelt[place, _FIRST] == first and spelt[place, _SECOND] == second:
+        count = np.int64(spelt[place, _COUNT])
+        for i in range(count):
+            pair = spelt[place, np.uint64(_PIECES + (i >> 1))]
+            tokens[np.uint64(at + i)] = np.int32(pair >> np.uint64(32 * (i & 1)))
+    return count
+
+
+@inlined
+def remember(
+    spelt: Short,
+    first: np.uint64,
+    second: np.uint64,
+    hashed: np.uint64,
+    tokens: Ints,
+    at: int,
+    end: int,
+) -> None:
+    """Keeps tokens[at:end] as the pieces of a word, if they are few."""
+    if end - at <= _MOST_PIECES:
+        place = hashed >> (np.uint64(64) - _SPELT_BITS)
+        spelt[place, _FIRST], spelt[place, _SECOND] = first, second
+        spelt[place, _COUNT] = np.uint64(end - at)
+        for i in range(0, end - at, 2):
+            high = np.uint64(tokens[np.uint64(at + i + 1)]) if at + i + 1 < end else np.uint64(0)
+            low = np.uint64(tokens[np.uint64(at + i)])
+            spelt[place, np.uint64(_PIECES + (i >> 1))] = low | high << np.uint64(32)
