@@ -54,18 +54,6 @@ def load_eight(typing_context: Any, data: Any, at: Any) -> Any:
 
 
 @intrinsic
-def store_eight(typing_context: Any, data: Any, at: Any, value: Any) -> Any:
-    """(uint8 [N], at, uint64): sets bytes at .. at + 7, all of which must exist."""
-    _check_bytes(data)
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        builder.store(arguments[2], _place_of(context, builder, signature, arguments), align=1)
-        return context.get_dummy_value()
-
-    return types.void(data, types.uint64, types.uint64), generate
-
-
-@intrinsic
 def _trailing_zeros(typing_context: Any, value: Any) -> Any:
     """uint64 -> uint64: how many low bits are 0; 64 for 0."""
 

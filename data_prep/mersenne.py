@@ -199,9 +199,7 @@ def shuffle(twister: Twister, items: npt.NDArray[np.integer]) -> None:
 
 
 @compiled
-def shuffle_to_head(
-    twister: Twister, items: npt.NDArray[np.integer], size: int, head: int
-) -> None:
+def shuffle_to_head(twister: Twister, items: npt.NDArray[np.integer], size: int, head: int) -> None:
     """As if `Random.shuffle` took items[:size], which leaves its first `head` items right alone.
 
     A place beyond the head is never looked at again once it is settled. So its item need not be
