@@ -21,15 +21,18 @@ import numpy as np
 import numpy.typing as npt
 
 from bert_tf.compiled import compiled, inlined
-from bert_tf.inputs.checksums import crc32c
+from bert_tf.inputs.checksums import crc32c, crc32c_of_word, crc32c_of_four
 from bert_tf.inputs.example_proto import FIELD_OF_KIND
 from bert_tf.inputs.record_schema import RecordError, RecordSchema
+from bert_tf.inputs.unaligned import load_8, store_4, store_8
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
+Words = npt.NDArray[np.uint32]
 
 _HEADER, _FOOTER = 12, 4
+_WORD = 8
 _MOST_VARINT = 5  # bytes of an int32 that is not negative
 _LARGEST_VARINTS = (0x7F, 0x3FFF, 0x1FFFFF, 0xFFFFFFF)  # of one to four bytes
 _FLOAT = 4
@@ -39,22 +42,42 @@ _FLOAT_FIELD = FIELD_OF_KIND["float"]
 _MOST_OVERHEAD = 6 * (1 + _MOST_VARINT)
 _DELIMITED = 2  # wire type of a length-delimited field
 _MASK_DELTA = 0xA282EAD8
+_ALL = 0xFFFFFFFF
 
 
 class _Layout(NamedTuple):
     """A schema as compiled code reads it.
 
     Attributes:
-      names: uint8, the names of all features one after another.
-      name_ends: int64 [F].
       lengths: int64 [F], values of each feature.
-      fields: int64 [F], the number of the feature's list in tf.train.Feature.
+      floats: bool [F], whether they are.
+      first_heads: int64 [F], feature f with values of p bytes has head first_heads[f] + p.
+      heads: uint8 [H, W], all that comes before a feature's values, by how many bytes they take.
+      head_sizes: int64 [H], bytes of each.
     """
 
-    names: Bytes
-    name_ends: Longs
     lengths: Longs
-    fields: Longs
+    floats: npt.NDArray[np.bool_]
+    first_heads: Longs
+    heads: Bytes
+    head_sizes: Longs
+
+
+def _layout_of(schema: RecordSchema) -> _Layout:
+    names = [np.frombuffer(feature.name.encode(), np.uint8) for feature in schema.features]
+    lengths = np.array([feature.length for feature in schema.features], np.int64)
+    fields = [FIELD_OF_KIND[feature.kind] for feature in schema.features]
+    floats = np.array(fields) == _FLOAT_FIELD
+    counts = np.where(floats, 1, lengths * (_MOST_VARINT - 1) + 1)
+    firsts = np.cumsum(counts) - counts
+    least = np.where(floats, _FLOAT * lengths, lengths)  # bytes that the values take
+    width = -(-(max(map(len, names)) + _MOST_OVERHEAD) // _WORD) * _WORD
+    heads = np.zeros((int(counts.sum()), width), np.uint8)
+    sizes = np.zeros(len(heads), np.int64)
+    for name, field, first, count, size in zip(names, fields, firsts, counts, least, strict=True):
+        own = slice(first, first + count)
+        _write_heads(name, field, size, heads[own], sizes[own])
+    return _Layout(lengths, floats, firsts - least, heads, sizes)
 
 
 class FrameEncoder:
@@ -65,17 +88,10 @@ class FrameEncoder:
     """
 
     def __init__(self, schema: RecordSchema) -> None:
-        names = [feature.name.encode() for feature in schema.features]
-        lengths = [feature.length for feature in schema.features]
-        self.width = sum(lengths)
-        self._layout = _Layout(
-            np.frombuffer(b"".join(names), np.uint8),
-            np.cumsum([len(name) for name in names]),
-            np.array(lengths, np.int64),
-            np.array([FIELD_OF_KIND[feature.kind] for feature in schema.features], np.int64),
-        )
+        self._layout = _layout_of(schema)
+        self.width = int(self._layout.lengths.sum())
         # The length of a frame takes 8 bytes, an Example's own tag and length at most 11.
-        overhead = sum(map(len, names)) + len(names) * _MOST_OVERHEAD + 32
+        overhead = len(schema.features) * self._layout.heads.shape[1] + 32
         self._most_bytes = self.width * _MOST_VARINT + overhead
 
     def encode(self, rows: Ints) -> Bytes:
@@ -95,72 +111,174 @@ class FrameEncoder:
                 f"Rows must have {self.width} numbers, one feature's after the other's; got shape "
                 f"{list(rows.shape)}."
             )
-        frames = np.empty(len(rows) * self._most_bytes, np.uint8)
-        size = _encode(rows, *self._layout, frames)
+        if not len(rows):
+            return np.empty(0, np.uint8)
+        frames = np.empty(len(rows) * self._most_bytes + _WORD, np.uint8)
+        values = np.ascontiguousarray(rows).view(np.uint32).reshape(-1)
+        starts, ends = np.empty((2, len(rows)), np.int64)
+        size = _encode(values, *self._layout, frames, starts, ends)
         if size < 0:
             raise RecordError(
                 f"Row {-size - 1} holds a negative number; rows in bulk hold ids, counts and "
                 "flags. Use RecordSchema.encode_rows for others."
             )
+        _sign(frames, starts, ends)
         return frames[:size]
 
 
 @compiled
 def _encode(
-    rows: Ints, names: Bytes, name_ends: Longs, lengths: Longs, fields: Longs, frames: Bytes
+    values: Words,
+    lengths: Longs,
+    floats: npt.NDArray[np.bool_],
+    first_heads: Longs,
+    heads: Bytes,
+    head_sizes: Longs,
+    frames: Bytes,
+    starts: Longs,
+    ends: Longs,
 ) -> int:
-    """Writes all frames; how many bytes, or -1 - the number of a row that cannot be written."""
-    features = len(lengths)
-    payloads = np.empty(features, np.int64)
-    at = 0
-    for row in range(len(rows)):
-        begin, body = 0, 0
+    """Writes frames without the sums of their Examples, which are to be frames[starts : ends].
+
+    Up to a word of garbage comes behind what is written last. Returns how many bytes were written,
+    or -1 - the number of a row that cannot be.
+    """
+    features, width = len(lengths), heads.shape[1]
+    all_heads = heads.reshape(-1)
+    payloads, all_bits = np.empty(features, np.int64), np.empty(features, np.uint32)
+    room = values.size // len(starts) + features
+    pairs, sizes = np.empty(room, np.uint64), np.empty(room, np.uint64)
+    low_varints, low_sizes = pairs.view(np.uint32), sizes.view(np.uint32)
+    at = begin = 0
+    for row in range(len(starts)):
+        first, body, found = begin, 0, 0
         for feature in range(features):
-            values = rows[row, begin : begin + lengths[feature]]
-            payloads[feature] = _payload_size(values, fields[feature])
-            if payloads[feature] < 0:
-                return -1 - row
-            body += _entry_size(_name_size(name_ends, feature), payloads[feature])
-            begin += lengths[feature]
-        start = at + _HEADER
-        end = _write_tag(frames, start, 1, body)
-        begin = 0
+            length = lengths[feature]
+            if floats[feature]:
+                payload = _FLOAT * length
+            else:
+                bits = _all_bits(values, begin, begin + length)
+                if bits <= _LARGEST_VARINTS[0]:
+                    payload = length
+                elif bits <= _LARGEST_VARINTS[3]:
+                    payload = _to_varints(values, begin, length, low_varints, low_sizes, 2 * found)
+                    _join_pairs(pairs, sizes, found, found + (length + 1) // 2)
+                    found += (length + 1) // 2
+                elif bits < 1 << 31:
+                    payload = _sum_of_sizes(values, begin, begin + length)
+                else:
+                    return -1 - row
+                all_bits[feature] = bits
+            payloads[feature] = payload
+            body += head_sizes[np.uint64(first_heads[feature] + payload)] + payload
+            begin += length
+        starts[row] = at + _HEADER
+        end = _write_tag(frames, at + _HEADER, 1, body)
+        begin, found = first, 0
         for feature in range(features):
-            name = names[name_ends[feature] - _name_size(name_ends, feature) : name_ends[feature]]
-            values = rows[row, begin : begin + lengths[feature]]
-            end = _write_feature(frames, end, name, values, fields[feature], payloads[feature])
-            begin += lengths[feature]
-        _write_fixed(frames, at, end - start, 8)
-        _write_fixed(frames, at + 8, _masked_crc(frames, at, at + 8), 4)
-        _write_fixed(frames, end, _masked_crc(frames, start, end), 4)
+            length, payload = lengths[feature], payloads[feature]
+            head = first_heads[feature] + payload
+            _copy_words(all_heads, head * width, frames, end, head_sizes[np.uint64(head)])
+            end += head_sizes[np.uint64(head)]
+            if floats[feature]:
+                for i in range(length):
+                    store_4(frames, np.uint64(end + _FLOAT * i), values[np.uint64(begin + i)])
+            elif payload == length:
+                for i in range(length):
+                    frames[np.uint64(end + i)] = values[np.uint64(begin + i)]
+            elif all_bits[feature] <= _LARGEST_VARINTS[3]:
+                place = end
+                for i in range(found, found + (length + 1) // 2):
+                    store_8(frames, np.uint64(place), pairs[np.uint64(i)])
+                    place += sizes[np.uint64(i)]
+                found += (length + 1) // 2
+            else:
+                place = end
+                for i in range(begin, begin + length):
+                    place = _write_varint(frames, place, np.int64(values[np.uint64(i)]))
+            begin += length
+            end += payload
+        ends[row] = end
+        _write_length(frames, at, end - at - _HEADER)
         at = end + _FOOTER
     return at
 
 
+@compiled
+def _sign(frames: Bytes, starts: Longs, ends: Longs) -> None:
+    """Writes the sums of all Examples."""
+    whole, sums = len(starts) // 4 * 4, np.empty(4, np.int64)
+    for row in range(0, whole, 4):
+        crc32c_of_four(frames, starts[row : row + 4], ends[row : row + 4], sums)
+        for k in range(4):
+            store_4(frames, np.uint64(ends[row + k]), _masked(sums[k]))
+    for row in range(whole, len(starts)):
+        crc = crc32c(frames, starts[row], ends[row])
+        store_4(frames, np.uint64(ends[row]), _masked(crc))
+
+
 @inlined
-def _name_size(name_ends: Longs, feature: int) -> int:
-    return name_ends[feature] - (name_ends[feature - 1] if feature else 0)
+def _copy_words(source: Bytes, start: int, target: Bytes, at: int, size: int) -> None:
+    """target[at : at + size] = source[start : start + size], and up to a word of garbage."""
+    for word in range((size + _WORD - 1) // _WORD):
+        ahead = np.uint64(_WORD * word)
+        store_8(target, np.uint64(at) + ahead, load_8(source, np.uint64(start) + ahead))
+
+
+@inlined
+def _all_bits(values: Words, begin: int, end: int) -> np.uint32:
+    """The bits that any of the values has set; numbers of one width are many at a time."""
+    bits = np.uint32(0)
+    for i in range(begin, end):
+        bits = np.uint32(bits | values[np.uint64(i)])
+    return bits
+
+
+@inlined
+def _to_varints(
+    values: Words, begin: int, length: int, varints: Words, sizes: Words, at: int
+) -> int:
+    """Sets the varints, of at most four bytes, and their sizes in bytes; the sum of these.
+
+    Behind an odd number of them comes one of no bytes.
+    """
+    total = np.uint32(0)
+    varints[at + length], sizes[at + length] = 0, 0
+    for i in range(length):
+        value = values[np.uint64(begin + i)]
+        two = np.uint32(value > _LARGEST_VARINTS[0])
+        three = np.uint32(value > _LARGEST_VARINTS[1])
+        four = np.uint32(value > _LARGEST_VARINTS[2])
+        size = np.uint32(np.uint32(1) + two + three + four)
+        varints[np.uint64(at + i)] = np.uint32(
+            value & 0x7F
+            | (value & 0x3F80) << 1
+            | (value & 0x1FC000) << 2
+            | (value & 0xFE00000) << 3
+            | two << 7
+            | three << 15
+            | four << 23
+        )
+        sizes[np.uint64(at + i)] = size
+        total = np.uint32(total + size)
+    return np.int64(total)
+
+
+@inlined
+def _join_pairs(pairs: npt.NDArray[np.uint64], sizes: npt.NDArray[np.uint64], first: int, end: int) -> None:
+    """Two varints in the halves of each word become one string of bytes."""
+    for i in range(first, end):
+        pair, size = pairs[np.uint64(i)], sizes[np.uint64(i)]
+        low = size & np.uint64(0xF)
+        pairs[np.uint64(i)] = pair & np.uint64(_ALL) | pair >> np.uint64(32) << (np.uint64(8) * low)
+        sizes[np.uint64(i)] = low + (size >> np.uint64(32))
 
 
 @compiled
-def _payload_size(values: Ints, field: int) -> int:
-    """Bytes of the packed values; -1 where one is negative."""
-    if field == _FLOAT_FIELD:
-        return _FLOAT * len(values)
-    # Loops without a branch, of one kind of number: many values at a time.
-    bits = np.int32(0)
-    for i in range(len(values)):
-        bits |= values[np.uint64(i)]
-    if bits < 0:
-        return -1
-    size = len(values)
-    for bound in _LARGEST_VARINTS:
-        if bits <= bound:
-            break
-        longer = np.int32(0)
-        for i in range(len(values)):
-            longer += np.int32(values[np.uint64(i)] > bound)
-        size += int(longer)
+def _sum_of_sizes(values: Words, begin: int, end: int) -> int:
+    size = 0
+    for i in range(begin, end):
+        size += _varint_size(np.int64(values[np.uint64(i)]))
     return size
 
 
@@ -180,47 +298,19 @@ def _delimited(size: int) -> int:
 
 
 @compiled
-def _entry_size(name: int, payload: int) -> int:
-    """Bytes of a map entry as a field of its own."""
-    value = _delimited(_delimited(_delimited(payload)))
-    return _delimited(_delimited(name) + value)
-
-
-@compiled
-def _write_feature(
-    frames: Bytes, at: int, name: Bytes, values: Ints, field: int, payload: int
-) -> int:
-    """One map entry; the end of it."""
-    listed = _delimited(payload)
-    feature = _delimited(listed)
-    at = _write_tag(frames, at, 1, _delimited(len(name)) + _delimited(feature))
-    at = _write_tag(frames, at, 1, len(name))
-    for byte in name:
-        frames[np.uint64(at)] = byte
-        at += 1
-    at = _write_tag(frames, at, 2, feature)
-    at = _write_tag(frames, at, field, listed)
-    at = _write_tag(frames, at, 1, payload)
-    if field == _FLOAT_FIELD:
-        for value in values:
-            _write_fixed(frames, at, np.int64(value), _FLOAT)
-            at += _FLOAT
-    elif payload == len(values):
-        for i in range(len(values)):
-            frames[np.uint64(at + i)] = values[i]
-        at += payload
-    else:
-        for value in values:
-            if value < 1 << 21:
-                # Bytes that the value does not need are written over by the next one: how many it
-                # takes cannot be foretold, so no branch should ask.
-                frames[np.uint64(at)] = value & 0x7F | (value > 0x7F) << 7
-                frames[np.uint64(at + 1)] = value >> 7 & 0x7F | (value > 0x3FFF) << 7
-                frames[np.uint64(at + 2)] = value >> 14
-                at += 1 + (value > 0x7F) + (value > 0x3FFF)
-            else:
-                at = _write_varint(frames, at, np.int64(value))
-    return at
+def _write_heads(name: Bytes, field: int, least: int, heads: Bytes, sizes: Longs) -> None:
+    """The heads of a feature whose values take `least` bytes, one more, and so on."""
+    for i in range(len(sizes)):
+        payload = least + i
+        listed = _delimited(payload)
+        feature = _delimited(listed)
+        head = heads[i]
+        at = _write_tag(head, 0, 1, _delimited(len(name)) + _delimited(feature))
+        at = _write_tag(head, at, 1, len(name))
+        head[at : at + len(name)] = name
+        at = _write_tag(head, at + len(name), 2, feature)
+        at = _write_tag(head, at, field, listed)
+        sizes[i] = _write_tag(head, at, 1, payload)
 
 
 @inlined
@@ -233,20 +323,20 @@ def _write_varint(frames: Bytes, at: int, value: int) -> int:
     return at + 1
 
 
-@compiled
+@inlined
 def _write_tag(frames: Bytes, at: int, field: int, size: int) -> int:
     frames[np.uint64(at)] = field << 3 | _DELIMITED
     return _write_varint(frames, at + 1, size)
 
 
 @inlined
-def _write_fixed(frames: Bytes, at: int, value: int, size: int) -> None:
-    for i in range(size):
-        frames[np.uint64(at + i)] = value >> (8 * i) & 0xFF
+def _write_length(frames: Bytes, at: int, length: int) -> None:
+    """A frame's first 12 bytes."""
+    store_8(frames, np.uint64(at), np.uint64(length))
+    store_4(frames, np.uint64(at + _WORD), _masked(crc32c_of_word(np.uint64(length))))
 
 
-@compiled
-def _masked_crc(data: Bytes, start: int, end: int) -> np.int64:
-    """CRC-32C of data[start:end], rotated and shifted as TFRecord wants it."""
-    whole = crc32c(data, start, end)
-    return ((whole >> 15 | whole << 17) + _MASK_DELTA) & 0xFFFFFFFF
+@inlined
+def _masked(crc: np.int64) -> np.uint32:
+    """Rotated and shifted as TFRecord wants it."""
+    return np.uint32((crc >> 15 | crc << 17) + _MASK_DELTA)

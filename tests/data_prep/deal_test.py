@@ -14,7 +14,7 @@ from data_prep.store import Scratch
 from tests.data_prep.examples_test import LENGTH, MOST, VOCABULARY, random_examples
 
 OPTIONS = GenerationOptions(max_seq_length=LENGTH, max_predictions_per_seq=MOST)
-ROW = 8 * (7 + MOST)
+IDS = 99
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_same_rows_in_the_same_order(drawn, rows, tmp_path, monkeypatch):
     corpus = corpus_of()
     expected = ExampleWriter(drawn, corpus, VOCABULARY, OPTIONS).values(drawn.order)
     with Scratch(tmp_path) as scratch:
-        stretches = list(in_stretches(drawn, MOST, scratch, rows * ROW))
+        stretches = list(in_stretches(drawn, OPTIONS, IDS, scratch, rows))
     made = [ExampleWriter(s, corpus, VOCABULARY, OPTIONS).values(s.order) for s in stretches]
     assert [len(values) for values in made[:-1]] == [min(rows, 500)] * (len(made) - 1)
     np.testing.assert_array_equal(np.concatenate(made), expected)
@@ -48,7 +48,7 @@ def test_outputs_take_turns_across_stretches(drawn, outputs, tmp_path, monkeypat
     with Scratch(tmp_path) as scratch:
         job = (drawn, corpus_of(), VOCABULARY, OPTIONS, scratch, outputs)
         whole = [b"".join(parts) for parts in zip(*written(job), strict=True)]
-        monkeypatch.setattr("data_prep.deal.STRETCH_BYTES", 100 * ROW)
+        monkeypatch.setattr("data_prep.deal._rows_of_stretch", lambda *_: 100)
         dealt = written(job)
         assert len(dealt) == 5
         assert [b"".join(parts) for parts in zip(*dealt, strict=True)] == whole
