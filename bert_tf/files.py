@@ -87,7 +87,7 @@ def begin_sync(descriptor: int, start: int, size: int) -> None:
     It waits for nothing and promises nothing, not even an error; some systems have no such call.
     """
     begin = _sync_file_range()
-    if begin and size:  # a size of 0 would mean the whole rest of the file
+    if begin and size:  # to the system, a size of 0 is all the rest of the file
         begin(descriptor, start, size, _BEGIN_WRITING)
 
 

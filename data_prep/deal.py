@@ -198,9 +198,7 @@ def _put_in_order(
         for k in range(heads[i, _COUNT]):
             prediction = np.int64(packed[i, np.uint64(k)])
             replacement = prediction & ((1 << shift) - 1)
-            predictions[np.uint64(start + k)] = (
-                prediction >> shift << POSITION_SHIFT | replacement
-            )
+            predictions[np.uint64(start + k)] = prediction >> shift << POSITION_SHIFT | replacement
 
 
 def _write(file: int, rows: npt.NDArray[Any], at: int) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-
 from numba.cpython.unsafe.numbers import trailing_zeros
 
 from bert_tf.compiled import compiled, inlined
@@ -154,9 +153,9 @@ def _fill_rows(
         _fill(row_values, ids + 2 * length + end, at, 0)
         for k in range(ends[row], ends[row + 1]):
             prediction = predictions[np.uint64(k)]
-            position = np.uint64(prediction >> POSITION_SHIFT)
-            marks[position >> np.uint64(6)] |= np.uint64(1) << (position & np.uint64(63))
-            replacements[position] = prediction & ((1 << POSITION_SHIFT) - 1)
+            place = np.uint64(prediction >> POSITION_SHIFT)
+            marks[place >> np.uint64(6)] |= np.uint64(1) << (place & np.uint64(63))
+            replacements[place] = prediction & ((1 << POSITION_SHIFT) - 1)
         # Positions differ, so that marks put them in order.
         for word in range(len(marks)):
             left = marks[word]

@@ -27,8 +27,9 @@ def _load(bits: int) -> Any:
         word = types.Integer.from_bitwidth(bits, signed=False)
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            place = _address(context, builder, data, *arguments, bits)
-            return builder.load(place, align=1)
+            memory, place = arguments
+            address = _address(context, builder, data, memory, place, bits)
+            return builder.load(address, align=1)
 
         return word(data, types.uint64), generate
 
@@ -41,8 +42,9 @@ def _store(bits: int) -> Any:
         word = types.Integer.from_bitwidth(bits, signed=False)
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            *place, number = arguments
-            builder.store(number, _address(context, builder, data, *place, bits), align=1)
+            memory, place, number = arguments
+            address = _address(context, builder, data, memory, place, bits)
+            builder.store(number, address, align=1)
             return context.get_dummy_value()
 
         return types.void(data, types.uint64, word), generate
