@@ -6,19 +6,10 @@ operations on a uint64 (its first byte is the lowest), where byte after byte tak
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
-from llvmlite import ir
-from numba import types
-from numba.core.errors import TypingError
-from numba.extending import intrinsic
-from numba.np.arrayobj import make_array
+from numba.cpython.unsafe.numbers import leading_zeros, trailing_zeros
 
 from bert_tf.compiled import inlined
-
-Bytes = npt.NDArray[np.uint8]
 
 EIGHT = 8
 _EACH = np.uint64(0x0101010101010101)
@@ -28,49 +19,6 @@ _CASE = np.uint64(0x20) * _EACH  # the bit that tells a small letter from a capi
 _FROM_A, _BEYOND_Z = np.uint64(0x80 - ord("a")) * _EACH, np.uint64(0x7F - ord("z")) * _EACH
 _FROM_0, _BEYOND_9 = np.uint64(0x80 - ord("0")) * _EACH, np.uint64(0x7F - ord("9")) * _EACH
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
-
-
-def _place_of(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    """A pointer to eight bytes of the array that is the first argument, from the second on."""
-    array = make_array(signature.args[0])(context, builder, arguments[0])
-    place = builder.gep(array.data, [arguments[1]])
-    return builder.bitcast(place, ir.IntType(64).as_pointer())
-
-
-def _check_bytes(data: Any) -> None:
-    if not (isinstance(data, types.Array) and data.dtype == types.uint8 and data.layout == "C"):
-        raise TypingError(f"Eight bytes are of a contiguous array of uint8, not of {data}.")
-
-
-@intrinsic
-def load_eight(typing_context: Any, data: Any, at: Any) -> Any:
-    """(uint8 [N], at) -> uint64: bytes at .. at + 7, all of which must exist."""
-    _check_bytes(data)
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.load(_place_of(context, builder, signature, arguments), align=1)
-
-    return types.uint64(data, types.uint64), generate
-
-
-@intrinsic
-def _trailing_zeros(typing_context: Any, value: Any) -> Any:
-    """uint64 -> uint64: how many low bits are 0; 64 for 0."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
-
-    return types.uint64(types.uint64), generate
-
-
-@intrinsic
-def _leading_zeros(typing_context: Any, value: Any) -> Any:
-    """uint64 -> uint64: how many high bits are 0; 64 for 0."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0))
-
-    return types.uint64(types.uint64), generate
 
 
 @inlined
@@ -86,13 +34,13 @@ def word_length(text: np.uint64) -> np.int64:
     low = text & ~_TOP
     digits = (low + _FROM_0) & ~(low + _BEYOND_9)
     others = ~(_letters(text) | digits) | text
-    return np.int64(_trailing_zeros(others & _TOP) >> np.uint64(3))
+    return np.int64(trailing_zeros(others & _TOP) >> np.uint64(3))
 
 
 @inlined
 def leading(text: np.uint64) -> np.int64:
     """How many bytes come before the zeros at the end, where none is zero among them; 0 to 8."""
-    return np.int64(EIGHT) - np.int64(_leading_zeros(text) >> np.uint64(3))
+    return np.int64(EIGHT) - np.int64(leading_zeros(text) >> np.uint64(3))
 
 
 @inlined

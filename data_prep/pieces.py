@@ -23,8 +23,9 @@ import numpy.typing as npt
 
 from bert_tf.compiled import compiled, inlined
 from bert_tf.tokenization import UNK_TOKEN, FullTokenizer
+from bert_tf.unaligned import load_8
 from data_prep.byte_table import LONGEST_KEY, ByteTable, table_of
-from data_prep.eight_bytes import EIGHT, first_bytes, load_eight, without
+from data_prep.eight_bytes import EIGHT, first_bytes, without
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int32]
@@ -150,8 +151,8 @@ def _insert_all(
         end += size
         if not 0 < size < SHORT:
             continue
-        first = first_bytes(load_eight(data, np.uint64(start)), min(size, EIGHT))
-        second = first_bytes(load_eight(data, np.uint64(start + EIGHT)), max(size - EIGHT, 0))
+        first = first_bytes(load_8(data, np.uint64(start)), min(size, EIGHT))
+        second = first_bytes(load_8(data, np.uint64(start + EIGHT)), max(size - EIGHT, 0))
         if data[end - 1] == 0:  # would be taken for a shorter one; no word has such a byte
             continue
         second |= _MARK * np.uint64(marks[i])

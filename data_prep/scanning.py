@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from bert_tf.compiled import compiled, inlined
 from bert_tf.tokenization import MAX_INPUT_CHARS_PER_WORD
+from bert_tf.unaligned import load_8
 from data_prep.byte_table import (
     HASH_SEEDS,
     LONGEST_KEY,
@@ -33,7 +34,7 @@ from data_prep.character_rules import (
     UNSEEN,
     WORD,
 )
-from data_prep.eight_bytes import EIGHT, first_bytes, leading, load_eight, lowered, word_length
+from data_prep.eight_bytes import EIGHT, first_bytes, leading, lowered, word_length
 from data_prep.pieces import (
     LATER,
     SHORT,
@@ -248,7 +249,7 @@ def _asks(kind: int, size: int, more: int) -> int:
 @inlined
 def _letters(data: Bytes, at: int, lower: bool) -> np.uint64:
     """The ASCII letters and digits from `at` on, eight at most, lower-cased; zeros behind them."""
-    text = load_eight(data, np.uint64(at))
+    text = load_8(data, np.uint64(at))
     if lower:
         text = lowered(text)
     return first_bytes(text, word_length(text))

@@ -15,7 +15,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from bert_tf.compiled import compiled, inlined
-from bert_tf.inputs.unaligned import load_8
+from bert_tf.unaligned import load_8
 
 Bytes = npt.NDArray[np.uint8]
 Longs = npt.NDArray[np.int64]

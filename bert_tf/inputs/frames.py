@@ -30,7 +30,7 @@ from bert_tf.inputs.frame_layout import (
     write_varint,
 )
 from bert_tf.inputs.record_schema import RecordError, RecordSchema
-from bert_tf.inputs.unaligned import load_8, store_4, store_8
+from bert_tf.unaligned import load_8, store_4, store_8
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int32]

@@ -3,16 +3,13 @@
 import string
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numba import njit
-from numba.core.errors import TypingError
 
 from data_prep.eight_bytes import (
     first_bytes,
     leading,
-    load_eight,
     lowered,
     without,
     word_length,
@@ -30,11 +27,6 @@ def number(text):
 
 def bytes_of(value):
     return np.uint64(value).tobytes()
-
-
-@njit
-def _load(data, at):
-    return load_eight(data, np.uint64(at))
 
 
 @njit
@@ -60,17 +52,6 @@ def _leading(text):
 @njit
 def _without(text, behind, count):
     return without(text, behind, count)
-
-
-def test_load_takes_the_bytes_from_anywhere():
-    data = np.frombuffer(bytes(range(1, 20)), np.uint8)
-    for at in range(12):
-        assert bytes_of(_load(data, at)) == bytes(range(at + 1, at + 9))
-
-
-def test_load_refuses_what_are_no_bytes():
-    with pytest.raises(TypingError, match="contiguous array of uint8"):
-        _load(np.zeros(9, np.int64), 0)
 
 
 def test_every_byte_is_a_letter_or_none():
