@@ -151,29 +151,50 @@ def _fill_rows(
         _fill(row_values, ids + 2 * length + begin_b, ids + 2 * length + end, 1)
         at = ids + 3 * length
         _fill(row_values, ids + 2 * length + end, at, 0)
-        for k in range(ends[row], ends[row + 1]):
-            prediction = predictions[np.uint64(k)]
-            place = np.uint64(prediction >> POSITION_SHIFT)
-            marks[place >> np.uint64(6)] |= np.uint64(1) << (place & np.uint64(63))
-            replacements[place] = prediction & ((1 << POSITION_SHIFT) - 1)
-        # Positions differ, so that marks put them in order.
-        for word in range(len(marks)):
-            left = marks[word]
-            marks[word] = 0
-            while left:
-                position = 64 * word + np.int64(trailing_zeros(left))
-                left &= left - np.uint64(1)
-                label = row_values[np.uint64(ids + position)]
-                row_values[np.uint64(at)] = position
-                row_values[np.uint64(at + most)] = label
-                row_values[np.uint64(at + 2 * most)] = _ONE
-                new = replacements[np.uint64(position)]
-                row_values[np.uint64(ids + position)] = label if new == KEEP_TOKEN else new - 1
-                at += 1
-        end = ids + 3 * length + most
-        for kind in range(3):
-            _fill(row_values, at + kind * most, end + kind * most, 0)
+        _put_predictions(
+            predictions, ends[row], ends[row + 1], marks, replacements, row_values, ids, at, most
+        )
         row_values[np.uint64(ids + width - 1)] = pairs[row, IS_RANDOM]
+
+
+@inlined
+def _put_predictions(
+    predictions: Longs,
+    first: int,
+    last: int,
+    marks: npt.NDArray[np.uint64],
+    replacements: Longs,
+    row_values: npt.NDArray[np.int32],
+    ids: int,
+    at: int,
+    most: int,
+) -> None:
+    """Replaces tokens behind `ids`; writes positions, labels and weights from `at` on.
+
+    Positions differ, so that a bit for each of them, in `marks`, puts them in order. `marks` holds
+    zeros before and afterwards.
+    """
+    for k in range(first, last):
+        prediction = predictions[np.uint64(k)]
+        place = np.uint64(prediction >> POSITION_SHIFT)
+        marks[place >> np.uint64(6)] |= np.uint64(1) << (place & np.uint64(63))
+        replacements[place] = prediction & ((1 << POSITION_SHIFT) - 1)
+    end = at + most
+    for word in range(len(marks)):
+        left = marks[word]
+        marks[word] = 0
+        while left:
+            position = 64 * word + np.int64(trailing_zeros(left))
+            left &= left - np.uint64(1)
+            label = row_values[np.uint64(ids + position)]
+            row_values[np.uint64(at)] = position
+            row_values[np.uint64(at + most)] = label
+            row_values[np.uint64(at + 2 * most)] = _ONE
+            new = replacements[np.uint64(position)]
+            row_values[np.uint64(ids + position)] = label if new == KEEP_TOKEN else new - 1
+            at += 1
+    for kind in range(3):
+        _fill(row_values, at + kind * most, end + kind * most, 0)
 
 
 @inlined
