@@ -8,8 +8,9 @@ each array that it passes to a function.
 
 Numba looks kept code up by the file of the function alone, although the code of what it calls, and
 constants, are inside. So what is kept lies in a folder named by a digest of all sources that may be
-inside: those of the function's own folder and of the tokenizer. A compiled function calls compiled
-functions of its own folder only, and takes constants from there or from the tokenizer.
+inside: those of the function's own folder, of the tokenizer and of `unaligned`. A compiled function
+calls compiled functions of its own folder and of `unaligned` only, and takes constants from its
+folder or from the tokenizer.
 """
 
 import functools
@@ -22,14 +23,14 @@ from typing import Any
 
 from numba import config, njit
 
-_TOKENIZER = Path(__file__).with_name("tokenization.py")
+_FOR_ALL = [Path(__file__).with_name(name) for name in ("tokenization.py", "unaligned.py")]
 
 
 @functools.cache
 def digest_of(folder: Path) -> str:
     """A digest of the sources that compiled functions in `folder` may depend on."""
     digest = hashlib.sha256()
-    for path in (*sorted(folder.glob("*.py")), _TOKENIZER):
+    for path in (*sorted(folder.glob("*.py")), *_FOR_ALL):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 

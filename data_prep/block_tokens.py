@@ -18,39 +18,28 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bert_tf.compiled import compiled, inlined
-from bert_tf.tokenization import MAX_INPUT_CHARS_PER_WORD, FullTokenizer
-from data_prep.byte_table import HASH_SEEDS, LONGEST_KEY, Bytes, Slots, extend_hash, find
-from data_prep.character_rules import (
-    DROPPED,
-    HIGH,
-    LOOKS_AROUND,
-    NEW,
-    NEWLINE,
-    SPACE,
-    SYMBOL,
-    UNSEEN,
-    WORD,
-    CharacterRules,
-    byte_classes,
+from bert_tf.tokenization import FullTokenizer
+from data_prep.character_rules import CharacterRules, byte_classes
+from data_prep.pieces import Pieces, no_words_spelt, pieces_of
+from data_prep.scanning import (
+    ASK_CHARACTER,
+    ASK_LINE,
+    AT,
+    BLANK,
+    CHARACTER,
+    DONE,
+    LINE,
+    LINES,
+    LOST,
+    TOKENS,
+    Rules,
+    chunk_end,
+    next_line,
+    scan,
 )
-from data_prep.pieces import LATER, START, Pieces, pieces_of
 
 Ints = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
-
-BLANK = -1  # in place of a number of tokens
-
-# What `_scan` stopped for: the end, a character it does not know, a chunk that is beyond it, a
-# line that may be blank.
-_DONE, _ASK_CHARACTER, _ASK_CHUNK, _ASK_LINE = range(4)
-# Where `_scan` stopped: next byte (the first of the chunk, if that is asked for), the character
-# asked for, tokens and lines so far, first token and first byte of this line, whether it has bytes
-# beyond ASCII, whether it shows anything, bytes dropped.
-_AT, _CHARACTER, _TOKENS, _LINES, _LINE_TOKEN, _LINE_BYTE, _LINE_HIGH, _LINE_SHOWS, _LOST = range(9)
-
-# The bytes of a word wrap around here: nobody reads those of a longer one.
-_WRAPPED = LONGEST_KEY
 
 
 class TokenBlock(NamedTuple):
@@ -67,16 +56,6 @@ class TokenBlock(NamedTuple):
     dropped_bytes: int
 
 
-class _Rules(NamedTuple):
-    """Tables of `character_rules`."""
-
-    kinds: Bytes
-    lowered: Bytes
-    high_kinds: Bytes
-    spelt: Bytes
-    symbols: Ints
-
-
 class BlockTokenizer:
     """Tokenizes blocks of whole lines; each thread needs one of its own.
 
@@ -90,236 +69,51 @@ class BlockTokenizer:
         self._pieces = pieces or pieces_of(tokenizer)
         lower = tokenizer.do_lower_case
         self._characters = CharacterRules(tokenizer.vocab, self._pieces.unknown, lower)
+        self._spelt = no_words_spelt()
         known = self._characters
-        self._rules = _Rules(*byte_classes(lower), known.kinds, known.spelt, known.symbols)
+        self._rules = Rules(lower, *byte_classes(lower), known.kinds, known.spelt, known.symbols)
 
     def tokenize(self, block: bytes) -> TokenBlock:
         """The token ids of a block; its last line must end with a newline."""
         data = np.frombuffer(block, np.uint8)
         tokens = np.empty(len(block) + 1, np.int32)
         counts = np.empty(block.count(b"\n") + 1, np.int32)
-        cursor = np.zeros(_LOST + 1, np.int64)
+        cursor = np.zeros(LOST + 1, np.int64)
         while True:
-            asked = _scan(data, self._rules, self._pieces, tokens, counts, cursor)
-            if asked == _DONE:
+            asked = scan(data, self._rules, self._pieces, self._spelt, tokens, counts, cursor)
+            if asked == DONE:
                 break
-            if asked == _ASK_CHARACTER:
-                self._characters.learn(int(cursor[_CHARACTER]))
-            elif asked == _ASK_LINE:
+            if asked == ASK_CHARACTER:
+                self._characters.learn(int(cursor[CHARACTER]))
+            elif asked == ASK_LINE:
                 _decide_line(block, counts, cursor)
             else:
                 tokens = self._ask_chunk(block, tokens, cursor)
         return TokenBlock(
-            tokens[: cursor[_TOKENS]].copy(), counts[: cursor[_LINES]].copy(), int(cursor[_LOST])
+            tokens[: cursor[TOKENS]].copy(), counts[: cursor[LINES]].copy(), int(cursor[LOST])
         )
 
     def _ask_chunk(self, block: bytes, tokens: Ints, cursor: Longs) -> Ints:
         """Tokenizes the chunk at the cursor in Python; `tokens`, or a longer copy of it."""
-        end = int(_chunk_end(np.frombuffer(block, np.uint8), self._rules.kinds, cursor[_AT]))
-        kept = block[cursor[_AT] : end].replace(b"\r", b"")
+        end = int(chunk_end(np.frombuffer(block, np.uint8), self._rules.kinds, cursor[AT]))
+        kept = block[cursor[AT] : end].replace(b"\r", b"")
         text = kept.decode("utf-8", "ignore")
         ids = np.array(self._tokenizer.encode(text), np.int32)
-        at = int(cursor[_TOKENS])
+        at = int(cursor[TOKENS])
         # A byte gives a token at most (a test looks at all code points); better safe than
         # overwritten.
         room = len(block) - end + 1
         if at + len(ids) + room > len(tokens):
             tokens = np.concatenate([tokens[:at], np.empty(len(ids) + room, np.int32)])
         tokens[at : at + len(ids)] = ids
-        cursor[_TOKENS] += len(ids)
-        cursor[_LOST] += len(kept) - len(text.encode())
-        cursor[_AT] = end
+        cursor[TOKENS] += len(ids)
+        cursor[LOST] += len(kept) - len(text.encode())
+        cursor[AT] = end
         return tokens
 
 
 def _decide_line(block: bytes, counts: Ints, cursor: Longs) -> None:
     """Whether a line without tokens but with bytes beyond ASCII is blank; goes on after it."""
-    raw = block[cursor[_LINE_BYTE] : cursor[_AT]].replace(b"\r", b"")
-    counts[cursor[_LINES]] = 0 if raw.decode("utf-8", "ignore").strip() else BLANK
-    _next_line(cursor)
-
-
-@compiled
-def _chunk_end(data: Bytes, kinds: Bytes, start: int) -> int:
-    end = start
-    while kinds[data[end]] < SPACE:  # a newline comes at the end at the latest
-        end += 1
-    return end
-
-
-@compiled
-def _next_line(cursor: Longs) -> None:
-    cursor[_AT] += 1
-    cursor[_LINES] += 1
-    cursor[_LINE_TOKEN] = cursor[_TOKENS]
-    cursor[_LINE_BYTE] = cursor[_AT]
-    cursor[_LINE_HIGH] = cursor[_LINE_SHOWS] = 0
-
-
-@compiled
-def _end_line(counts: Ints, cursor: Longs) -> bool:
-    """Notes the line that ends at the cursor; False where its bytes must decide if it is blank."""
-    found = cursor[_TOKENS] - cursor[_LINE_TOKEN]
-    if found == 0 and cursor[_LINE_HIGH]:
-        return False
-    counts[cursor[_LINES]] = found if found or cursor[_LINE_SHOWS] else BLANK
-    _next_line(cursor)
-    return True
-
-
-@compiled
-def _scan(
-    data: Bytes, rules: _Rules, pieces: Pieces, tokens: Ints, counts: Ints, cursor: Longs
-) -> int:
-    """Goes on with a block until its end or until Python is needed; see `_DONE`.
-
-    What Python must do a whole chunk for has taken back the chunk's tokens.
-    """
-    kinds, lowered, high_kinds = rules.kinds, rules.lowered, rules.high_kinds
-    spelt, symbols = rules.spelt, rules.symbols
-    (slots, keys), ids = pieces.table, pieces.ids
-    longest, unknown = pieces.longest, pieces.unknown
-    word = np.empty(_WRAPPED + 1, np.uint8)
-    prefixes = np.empty(LONGEST_KEY, np.uint64)
-    size, more, hashed = 0, 0, HASH_SEEDS[START]  # `more`: bytes of a character after its first
-    at, count, asked = cursor[_AT], cursor[_TOKENS], _DONE
-    chunk, chunk_count, shows = at, count, cursor[_LINE_SHOWS]
-    while at < len(data):
-        byte = data[np.uint64(at)]
-        kind, code, width = kinds[byte], np.int64(byte), 1
-        if kind == HIGH:
-            cursor[_LINE_HIGH] = 1
-            code, width = _decode(data, at)
-            kind = high_kinds[code] if width else np.uint8(LOOKS_AROUND)
-        elif kind == WORD:
-            byte = lowered[byte]
-            word[np.uint64(size & _WRAPPED)] = byte
-            hashed = extend_hash(hashed, byte)
-            size += 1
-            at += 1
-            continue
-        if kind == WORD:
-            for i in range(1, 1 + spelt[code, 0]):
-                byte = spelt[code, i]
-                word[np.uint64(size & _WRAPPED)] = byte
-                hashed = extend_hash(hashed, byte)
-                size += 1
-                more += (byte & 0xC0) == 0x80
-        elif kind <= UNSEEN:
-            shows |= kind == DROPPED
-        else:
-            if kind >= NEW or (size > LONGEST_KEY and size - more <= MAX_INPUT_CHARS_PER_WORD):
-                cursor[_CHARACTER] = code
-                asked = _ASK_CHARACTER if kind == NEW else _ASK_CHUNK
-                at, count = chunk, chunk_count
-                break
-            if size:
-                count = _write_word(
-                    word, size, more, hashed, slots, keys, ids, longest, unknown, tokens, count,
-                    prefixes,
-                )  # fmt: skip
-                size, more, hashed = 0, 0, HASH_SEEDS[START]
-            if kind == SYMBOL:
-                tokens[np.uint64(count)] = symbols[np.uint64(code)]
-                count += 1
-            else:
-                chunk, chunk_count = at + width, count
-            if kind == NEWLINE:
-                cursor[_AT], cursor[_TOKENS], cursor[_LINE_SHOWS] = at, count, shows
-                if not _end_line(counts, cursor):
-                    return _ASK_LINE
-                shows = 0
-        at += width
-    cursor[_AT], cursor[_TOKENS], cursor[_LINE_SHOWS] = at, count, shows
-    return asked
-
-
-@compiled
-def _decode(data: Bytes, at: int) -> tuple[np.int64, int]:
-    """The character that starts with the byte at `at`, beyond ASCII, and how many bytes it has.
-
-    None where it is not UTF-8; the newline at the end of the data ends a character that is cut.
-    """
-    first = np.int64(data[np.uint64(at)])
-    width = 2 + int(first >= 0xE0) + int(first >= 0xF0)
-    code = first & (0xFF >> (width + 1))
-    for i in range(1, width):
-        byte = np.int64(data[np.uint64(at + i)])
-        if byte & 0xC0 != 0x80:
-            return np.int64(0), 0
-        code = code << 6 | byte & 0x3F
-    # Too long a form of a smaller number; half of a pair of UTF-16; beyond the last.
-    least = 0x80 if width == 2 else 0x800 if width == 3 else 0x10000
-    if not 0xC0 <= first < 0xF8 or code < least or code >> 11 == 0x1B or code > 0x10FFFF:
-        return np.int64(0), 0
-    return code, width
-
-
-@inlined
-def _write_word(
-    word: Bytes,
-    size: int,
-    more: int,
-    hashed: np.uint64,
-    slots: Slots,
-    keys: Bytes,
-    ids: Ints,
-    longest: int,
-    unknown: int,
-    tokens: Ints,
-    count: int,
-    prefixes: npt.NDArray[np.uint64],
-) -> int:
-    """Appends the tokens of a word; most words are pieces themselves. The number of tokens."""
-    entry = np.int64(0)
-    spells = size - more <= MAX_INPUT_CHARS_PER_WORD
-    if spells:
-        entry = find(slots, keys, word, 0, size, START, hashed)
-    if entry:
-        tokens[np.uint64(count)] = ids[np.uint64(entry)]
-        count += 1
-    elif spells:
-        count = _spell(word, size, slots, keys, ids, longest, unknown, tokens, count, prefixes)
-    else:
-        tokens[np.uint64(count)] = unknown
-        count += 1
-    return count
-
-
-@compiled
-def _spell(
-    word: Bytes,
-    size: int,
-    slots: Slots,
-    keys: Bytes,
-    ids: Ints,
-    longest: int,
-    unknown: int,
-    tokens: Ints,
-    count: int,
-    prefixes: npt.NDArray[np.uint64],
-) -> int:
-    """Appends the pieces of a word, longest first, or [UNK]; the number of tokens after it."""
-    first, start, mark = count, 0, START
-    while start < size:
-        length = min(longest, size - start)
-        hashed = HASH_SEEDS[mark]
-        for i in range(length):
-            hashed = extend_hash(hashed, word[np.uint64(start + i)])
-            prefixes[np.uint64(i)] = hashed
-        entry = 0
-        while length > 0:
-            entry = find(slots, keys, word, start, length, mark, prefixes[np.uint64(length - 1)])
-            if entry:
-                break
-            length -= 1
-        if entry == 0:
-            break
-        tokens[np.uint64(count)] = ids[np.uint64(entry)]
-        count += 1
-        start += length
-        mark = LATER
-    if start < size:
-        tokens[first] = unknown
-        return first + 1
-    return count
+    raw = block[cursor[LINE] : cursor[AT]].replace(b"\r", b"")
+    counts[cursor[LINES]] = 0 if raw.decode("utf-8", "ignore").strip() else BLANK
+    next_line(cursor)

@@ -225,7 +225,7 @@ def written_batches(
 
     def jobs() -> Iterator[tuple[ExampleWriter, int, npt.NDArray[np.uint32]]]:
         number = 0
-        for stretch in in_stretches(drawn, options.max_predictions_per_seq, scratch):
+        for stretch in in_stretches(drawn, options, len(vocabulary.continuation), scratch):
             writer = ExampleWriter(stretch, corpus, vocabulary, options, observe)
             for start in range(0, len(stretch.order), _ROWS_PER_BATCH):
                 rows = stretch.order[start : start + _ROWS_PER_BATCH]

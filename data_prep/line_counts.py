@@ -23,8 +23,10 @@ Longs = npt.NDArray[np.int64]
 
 _SLOTS = 1 << 20
 _MOST = _SLOTS // 2
-# FNV-1a, and the end of MurmurHash3: all bits of the result depend on all of the line.
-_SEED, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
+# Rotations and sums of random numbers, and the end of MurmurHash3: all bits of the result depend on
+# all of the line.
+_RANDOM = np.random.default_rng(0).integers(2**64, size=256, dtype=np.uint64)
+_SEED = np.uint64(0xCBF29CE484222325)
 _MIX_1, _MIX_2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
 _LINES, _BLANK, _KEPT, _LEVEL = range(4)
 _WHITE = b" \t\r\x0b\x0c\x1c\x1d\x1e\x1f"
@@ -118,8 +120,8 @@ def _count(
         value, shows = _SEED, False
         while data[np.uint64(at)] != 10:
             byte = form[data[np.uint64(at)]]
-            if byte > 1:
-                value = (value ^ np.uint64(byte)) * _PRIME
+            extended = (value << np.uint64(5) | value >> np.uint64(59)) + _RANDOM[byte]
+            value = extended if byte > 1 else value  # no branch: where words end is not foretold
             shows |= byte != 1
             at += 1
         at += 1

@@ -14,8 +14,19 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bert_tf.compiled import compiled
-from data_prep.mersenne import AT, Twister, below, reserve, shuffle, uniform_at
+from bert_tf.compiled import compiled, inlined
+from data_prep.mersenne import (
+    AT,
+    END,
+    Twister,
+    below,
+    bit_length,
+    bits_at,
+    bits_below,
+    reserve,
+    shuffle,
+    shuffle_to_head,
+)
 from data_prep.ngrams import choose_ngrams, ngram_bounds
 from data_prep.options import GenerationOptions, VocabularyIds, exact
 from data_prep.pairs import END_A, END_B, START_A, START_B
@@ -23,8 +34,7 @@ from data_prep.pairs import END_A, END_B, START_A, START_B
 Longs = npt.NDArray[np.int64]
 
 POSITION_SHIFT = 32
-# Words of the generator are reserved for so many predictions at once.
-_GROUP, _MOST_WORDS = 128, 4
+_MOST_WORDS = 5  # of the generator for a prediction, if the first try to draw a token fits
 KEEP_TOKEN = 0  # replacement 0 keeps the token, i + 1 writes the id i
 
 
@@ -35,8 +45,8 @@ class MaskRules(NamedTuple):
       wanted: int64 [max_seq_length + 1], predictions of a sequence by its length.
       words: int64, the id of every token that may replace one.
       mask: the id of [MASK].
-      mask_share: of predictions, that [MASK] replaces.
-      keep_share: of the other predictions, that keep their token.
+      masks_below: draws of 53 bits below it make [MASK] of a token.
+      keeps_below: of the other predictions, those whose next draw is below it keep their token.
       whole_words: whether all pieces of a word are masked, or none.
       ngrams: see `ngrams.ngram_bounds`.
       continuation: uint8 [ids], 1 where a token continues a word.
@@ -49,8 +59,8 @@ class MaskRules(NamedTuple):
     wanted: Longs
     words: Longs
     mask: int
-    mask_share: float
-    keep_share: float
+    masks_below: int
+    keeps_below: int
     whole_words: bool
     ngrams: npt.NDArray[np.float64]
     continuation: npt.NDArray[np.uint8]
@@ -68,13 +78,14 @@ def mask_rules(options: GenerationOptions, vocabulary: VocabularyIds) -> MaskRul
     ]
     others = 1 - exact(options.mask_share)
     keep_share = float(1 - exact(options.random_share) / others) if others else 1.0
-    scratch = [np.empty(options.max_seq_length, np.int64) for _ in range(3)]
+    room = 1 << options.max_seq_length.bit_length()  # as `shuffle_to_head` needs it
+    scratch = [np.empty(room, np.int64) for _ in range(3)]
     return MaskRules(
         np.array(wanted, np.int64),
         np.array(vocabulary.words, np.int64),
         vocabulary.mask,
-        options.mask_share,
-        keep_share,  # 0.5, which the original has here, for 0.8 and 0.1
+        bits_below(options.mask_share),
+        bits_below(keep_share),  # 0.5, which the original has here, for 0.8 and 0.1
         options.do_whole_word_mask,
         ngram_bounds(options.max_ngram),
         vocabulary.continuation,
@@ -82,7 +93,7 @@ def mask_rules(options: GenerationOptions, vocabulary: VocabularyIds) -> MaskRul
     )
 
 
-@compiled
+@inlined
 def draw_predictions(
     twister: Twister,
     rules: MaskRules,
@@ -104,7 +115,7 @@ def draw_predictions(
     return draw_in_parts(twister, rules, tokens, pair, 2, predictions)
 
 
-@compiled
+@inlined
 def draw_in_parts(
     twister: Twister,
     rules: MaskRules,
@@ -117,48 +128,69 @@ def draw_in_parts(
 
     [CLS] stands before the first, and [SEP] behind each.
     """
-    size = rules.part_ends[parts - 1]
+    part_ends, chosen = rules.part_ends, rules.chosen
+    size = part_ends[parts - 1]
     wanted = rules.wanted[size + 1 + parts]
-    candidates, chosen = rules.candidates, rules.chosen
-    if len(rules.ngrams) > 1:
-        continues = _continuations(rules, tokens, pair, size)
-        continues[rules.part_ends[:parts]] = 0  # no span runs on behind a [SEP]
-        count = choose_ngrams(
-            twister, rules.ngrams, continues, rules.part_ends, candidates, chosen, size, wanted
-        )
-    elif rules.whole_words:
-        count = _choose_words(twister, rules, tokens, pair, size, wanted)
+    if len(rules.ngrams) > 1 or rules.whole_words:
+        count = _choose_units(twister, rules, tokens, pair, parts, size, wanted)
     else:
-        order = candidates[:size]
-        for i in range(size):
-            order[i] = i
-        shuffle(twister, order)
         count = min(wanted, size)
-        chosen[:count] = order[:count]
-    words, mask = rules.words, rules.mask
-    at, left = reserve(twister, _MOST_WORDS * _GROUP), _GROUP
+        chosen = rules.candidates
+        for i in range(size):
+            chosen[np.uint64(i)] = i
+        shuffle_to_head(twister, chosen, size, count)
+    words, mask = rules.words, np.int64(rules.mask + 1)
+    masks, keeps, count_of_words = rules.masks_below, rules.keeps_below, np.int64(len(words))
+    shift = np.uint32(32 - bit_length(count_of_words))
+    at, end = np.int64(twister[AT]), np.int64(twister[END])
     for i in range(count):
-        if not left:
+        if end - at < _MOST_WORDS:
             twister[AT] = at
-            at, left = reserve(twister, _MOST_WORDS * _GROUP), _GROUP
-        left -= 1
-        position = chosen[i] + 1
+            at = reserve(twister, _MOST_WORDS)
+            end = np.int64(twister[END])
+        first = chosen[np.uint64(i)]
+        position = first + 1
         for part in range(parts - 1):
-            position += chosen[i] >= rules.part_ends[part]
-        replacement = np.int64(mask + 1)
-        masked = uniform_at(twister, at)
+            position += first >= part_ends[np.uint64(part)]
+        replacement = mask
+        drawn = bits_at(twister, at)
         at += 2
-        if masked >= rules.mask_share:
+        if drawn >= masks:
             replacement = np.int64(KEEP_TOKEN)
-            kept = uniform_at(twister, at)
+            drawn = bits_at(twister, at)
             at += 2
-            if kept >= rules.keep_share:
-                twister[AT] = at
-                replacement = words[below(twister, len(words))] + 1
-                at, left = reserve(twister, _MOST_WORDS * _GROUP), _GROUP
-        predictions[i] = position << POSITION_SHIFT | replacement
+            if drawn >= keeps:
+                word = np.int64(twister[np.uint64(at)] >> shift)  # the first try of `below`
+                at += 1
+                if word >= count_of_words:
+                    twister[AT] = at
+                    word = below(twister, count_of_words)
+                    at, end = np.int64(twister[AT]), np.int64(twister[END])
+                replacement = words[np.uint64(word)] + 1
+        predictions[np.uint64(i)] = position << POSITION_SHIFT | replacement
     twister[AT] = at
     return count
+
+
+@compiled
+def _choose_units(
+    twister: Twister,
+    rules: MaskRules,
+    tokens: npt.NDArray[np.integer],
+    pair: Longs,
+    parts: int,
+    size: int,
+    wanted: int,
+) -> int:
+    """Chooses tokens by whole words, by n-grams, or by both; how many."""
+    if len(rules.ngrams) <= 1:
+        return _choose_words(twister, rules, tokens, pair, size, wanted)
+    continues = _continuations(rules, tokens, pair, size)
+    continues[rules.part_ends[:parts]] = 0  # no span runs on behind a [SEP]
+    return choose_ngrams(
+        twister, rules.ngrams, continues, rules.part_ends, rules.candidates, rules.chosen, size,
+        wanted,
+    )  # fmt: skip
 
 
 @compiled

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
+from numba.cpython.unsafe.numbers import trailing_zeros
 
 from bert_tf.compiled import compiled, inlined
 from bert_tf.inputs.frames import FrameEncoder
@@ -46,7 +47,7 @@ class ExampleWriter:
 
     def values(self, rows: npt.NDArray[np.integer]) -> npt.NDArray[np.int32]:
         """The features of the examples `rows` side by side, int32 [B, all lengths]."""
-        values = np.zeros((len(rows), self._encoder.width), np.int32)
+        values = np.empty((len(rows), self._encoder.width), np.int32)
         drawn, corpus, vocabulary = self._drawn, self._corpus, self._vocabulary
         pairs = np.empty((len(rows), PAIR_COLUMNS), np.int64)
         ends = np.zeros(len(rows) + 1, np.int64)
@@ -117,7 +118,7 @@ def _fill_rows(
     sizes: tuple[int, int],
     values: npt.NDArray[np.int32],
 ) -> None:
-    """Features as in `pretraining_schema`; `values` holds zeros before.
+    """Features as in `pretraining_schema`; every number of `values` is written.
 
     index        0     1 .. A   A+1   A+2 .. A+B+1  A+B+2
     input_ids   [CLS]  a ...   [SEP]  b ...         [SEP]   0 ...    (`features.pack`)
@@ -125,65 +126,87 @@ def _fill_rows(
     A pair whose b is empty is a run of `full_sentences`.
     """
     length, most = sizes
+    width = 3 * length + 3 * most + 1
+    row_values = values.reshape(-1)  # slices of it would be counted, row for row
+    marks, replacements = np.zeros(length // 64 + 1, np.uint64), np.empty(length, np.int64)
     for row in range(len(pairs)):
-        pair = pairs[row]
-        ids, mask, segments, positions, labels, weights, is_random = _split(
-            values[row], length, most
-        )
-        ids[0] = cls_id
-        if pair[START_B] == pair[END_B]:
-            end = lay_out_run(tokens, sentence_starts, document_starts, pair, sep_id, ids)
+        ids = row * width
+        row_values[np.uint64(ids)] = cls_id
+        size_a = pairs[row, END_A] - pairs[row, START_A]
+        size_b = pairs[row, END_B] - pairs[row, START_B]
+        if size_b:
+            begin_b = size_a + 2
+            end = begin_b + size_b + 1
+            _copy(tokens, pairs[row, START_A], size_a, row_values, ids + 1)
+            row_values[np.uint64(ids + begin_b - 1)] = sep_id
+            _copy(tokens, pairs[row, START_B], size_b, row_values, ids + begin_b)
+            row_values[np.uint64(ids + end - 1)] = sep_id
         else:
-            separator = pair[END_A] - pair[START_A] + 1
-            end = separator + pair[END_B] - pair[START_B] + 2
-            ids[separator], ids[end - 1] = sep_id, sep_id
-            _copy(tokens, pair[START_A], pair[END_A], ids, 1)
-            _copy(tokens, pair[START_B], pair[END_B], ids, separator + 1)
-            for i in range(separator + 1, end):
-                segments[np.uint64(i)] = 1
-        for i in range(end):
-            mask[np.uint64(i)] = 1
-        chosen = predictions[ends[row] : ends[row + 1]]
-        _sort(chosen)
-        for i in range(len(chosen)):
-            position = chosen[i] >> POSITION_SHIFT
-            replacement = chosen[i] & ((1 << POSITION_SHIFT) - 1)
-            positions[i], labels[i], weights[i] = position, ids[position], _ONE
-            if replacement != KEEP_TOKEN:
-                ids[position] = replacement - 1
-        is_random[0] = pair[IS_RANDOM]
+            end = begin_b = lay_out_run(
+                tokens, sentence_starts, document_starts, pairs[row], sep_id, values[row]
+            )
+        _fill(row_values, ids + end, ids + length, 0)
+        _fill(row_values, ids + length, ids + length + end, 1)
+        _fill(row_values, ids + length + end, ids + 2 * length + begin_b, 0)
+        _fill(row_values, ids + 2 * length + begin_b, ids + 2 * length + end, 1)
+        at = ids + 3 * length
+        _fill(row_values, ids + 2 * length + end, at, 0)
+        _put_predictions(
+            predictions, ends[row], ends[row + 1], marks, replacements, row_values, ids, at, most
+        )
+        row_values[np.uint64(ids + width - 1)] = pairs[row, IS_RANDOM]
+
+
+@inlined
+def _put_predictions(
+    predictions: Longs,
+    first: int,
+    last: int,
+    marks: npt.NDArray[np.uint64],
+    replacements: Longs,
+    row_values: npt.NDArray[np.int32],
+    ids: int,
+    at: int,
+    most: int,
+) -> None:
+    """Replaces tokens behind `ids`; writes positions, labels and weights from `at` on.
+
+    Positions differ, so that a bit for each of them, in `marks`, puts them in order. `marks` holds
+    zeros before and afterwards.
+    """
+    for k in range(first, last):
+        prediction = predictions[np.uint64(k)]
+        place = np.uint64(prediction >> POSITION_SHIFT)
+        marks[place >> np.uint64(6)] |= np.uint64(1) << (place & np.uint64(63))
+        replacements[place] = prediction & ((1 << POSITION_SHIFT) - 1)
+    end = at + most
+    for word in range(len(marks)):
+        left = marks[word]
+        marks[word] = 0
+        while left:
+            position = 64 * word + np.int64(trailing_zeros(left))
+            left &= left - np.uint64(1)
+            label = row_values[np.uint64(ids + position)]
+            row_values[np.uint64(at)] = position
+            row_values[np.uint64(at + most)] = label
+            row_values[np.uint64(at + 2 * most)] = _ONE
+            new = replacements[np.uint64(position)]
+            row_values[np.uint64(ids + position)] = label if new == KEEP_TOKEN else new - 1
+            at += 1
+    for kind in range(3):
+        _fill(row_values, at + kind * most, end + kind * most, 0)
 
 
 @inlined
 def _copy(
-    source: npt.NDArray[np.integer], start: int, end: int, target: npt.NDArray[np.int32], at: int
+    source: npt.NDArray[np.integer], start: int, size: int, target: npt.NDArray[np.int32], at: int
 ) -> None:
-    """Sets target[at : at + end - start]; shorter than a slice, and so a third faster here."""
-    for i in range(end - start):
+    """Sets target[at : at + size]; shorter than a slice, and so a third faster here."""
+    for i in range(size):
         target[np.uint64(at + i)] = source[np.uint64(start + i)]
 
 
-@compiled
-def _sort(values: Longs) -> None:
-    """In place, by insertion: they are few."""
-    for i in range(1, len(values)):
-        value, k = values[i], i
-        while k > 0 and values[np.uint64(k - 1)] > value:
-            values[np.uint64(k)] = values[np.uint64(k - 1)]
-            k -= 1
-        values[np.uint64(k)] = value
-
-
-@compiled
-def _split(row: npt.NDArray[np.int32], length: int, most: int) -> tuple:
-    """One row's features: three of `length`, three of `most`, one of one."""
-    at = 3 * length
-    return (
-        row[:length],
-        row[length : 2 * length],
-        row[2 * length : at],
-        row[at : at + most],
-        row[at + most : at + 2 * most],
-        row[at + 2 * most : at + 3 * most],
-        row[at + 3 * most :],
-    )
+@inlined
+def _fill(target: npt.NDArray[np.int32], start: int, end: int, value: int) -> None:
+    for i in range(start, end):
+        target[np.uint64(i)] = value

@@ -26,12 +26,18 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "bert_tf.files": (),  # below level 0: whoever writes a file writes it whole
     "bert_tf.memory": (),
     "bert_tf.compiled": (),
+    "bert_tf.unaligned": (),
     "bert_tf.config": ("bert_tf.files",),
     "bert_tf.case_check": (),  # likewise
     "bert_tf.tokenization": ("bert_tf.unicode_rules", "bert_tf.case_check"),
     "bert_tf.optimization": (),
     "bert_tf.modeling": ("bert_tf.config",),
-    "bert_tf.inputs": ("bert_tf.files", "bert_tf.compiled", "bert_tf.tokenization"),
+    "bert_tf.inputs": (
+        "bert_tf.files",
+        "bert_tf.compiled",
+        "bert_tf.unaligned",
+        "bert_tf.tokenization",
+    ),
     "bert_tf.reporting": (),  # plain data in, a page out: it knows no task and no file
     "bert_tf.conversion": ("bert_tf.files", "bert_tf.config", "bert_tf.modeling"),
     "bert_tf.tasks": (
@@ -84,6 +90,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "data_prep": (
         "bert_tf.files",
         "bert_tf.compiled",
+        "bert_tf.unaligned",
         "bert_tf.unicode_rules",  # the compiled tokenizer asks them about each character
         "bert_tf.tokenization",
         "bert_tf.inputs",

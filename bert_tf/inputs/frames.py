@@ -15,46 +15,35 @@ nested four deep.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 
 from bert_tf.compiled import compiled, inlined
-from bert_tf.inputs.checksums import crc32c
-from bert_tf.inputs.example_proto import FIELD_OF_KIND
+from bert_tf.inputs.checksums import crc32c, crc32c_of_four, crc32c_of_word
+from bert_tf.inputs.frame_layout import (
+    FLOAT,
+    MOST_VARINT,
+    WORD,
+    layout_of,
+    varint_size,
+    write_tag,
+    write_varint,
+)
 from bert_tf.inputs.record_schema import RecordError, RecordSchema
+from bert_tf.unaligned import load_8, store_4, store_8
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
+Words = npt.NDArray[np.uint32]
+Pairs = npt.NDArray[np.uint64]
 
 _HEADER, _FOOTER = 12, 4
-_MOST_VARINT = 5  # bytes of an int32 that is not negative
 _LARGEST_VARINTS = (0x7F, 0x3FFF, 0x1FFFFF, 0xFFFFFFF)  # of one to four bytes
-_FLOAT = 4
-_FLOAT_FIELD = FIELD_OF_KIND["float"]
-# Tags and lengths around a feature's values, beside its name: four levels of at most a tag and a
-# length each, and the entry's own.
-_MOST_OVERHEAD = 6 * (1 + _MOST_VARINT)
-_DELIMITED = 2  # wire type of a length-delimited field
 _MASK_DELTA = 0xA282EAD8
-
-
-class _Layout(NamedTuple):
-    """A schema as compiled code reads it.
-
-    Attributes:
-      names: uint8, the names of all features one after another.
-      name_ends: int64 [F].
-      lengths: int64 [F], values of each feature.
-      fields: int64 [F], the number of the feature's list in tf.train.Feature.
-    """
-
-    names: Bytes
-    name_ends: Longs
-    lengths: Longs
-    fields: Longs
+_LOW_HALF = 0xFFFFFFFF  # of a word
+# How values are written: as they are; as a byte each; as varints of up to four bytes, or five.
+_FLOATS, _BYTES, _VARINTS, _LONG, _NEGATIVE = range(5)
 
 
 class FrameEncoder:
@@ -65,18 +54,11 @@ class FrameEncoder:
     """
 
     def __init__(self, schema: RecordSchema) -> None:
-        names = [feature.name.encode() for feature in schema.features]
-        lengths = [feature.length for feature in schema.features]
-        self.width = sum(lengths)
-        self._layout = _Layout(
-            np.frombuffer(b"".join(names), np.uint8),
-            np.cumsum([len(name) for name in names]),
-            np.array(lengths, np.int64),
-            np.array([FIELD_OF_KIND[feature.kind] for feature in schema.features], np.int64),
-        )
+        self._layout = layout_of(schema)
+        self.width = int(self._layout.lengths.sum())
         # The length of a frame takes 8 bytes, an Example's own tag and length at most 11.
-        overhead = sum(map(len, names)) + len(names) * _MOST_OVERHEAD + 32
-        self._most_bytes = self.width * _MOST_VARINT + overhead
+        overhead = len(schema.features) * self._layout.heads.shape[1] + 32
+        self._most_bytes = self.width * MOST_VARINT + overhead
 
     def encode(self, rows: Ints) -> Bytes:
         """The frames of B records, one after another.
@@ -95,158 +77,206 @@ class FrameEncoder:
                 f"Rows must have {self.width} numbers, one feature's after the other's; got shape "
                 f"{list(rows.shape)}."
             )
-        frames = np.empty(len(rows) * self._most_bytes, np.uint8)
-        size = _encode(rows, *self._layout, frames)
+        if not len(rows):
+            return np.empty(0, np.uint8)
+        frames = np.empty(len(rows) * self._most_bytes + WORD, np.uint8)
+        values = np.ascontiguousarray(rows).view(np.uint32).reshape(-1)
+        starts, ends = np.empty((2, len(rows)), np.int64)
+        size = _encode(values, *self._layout, frames, starts, ends)
         if size < 0:
             raise RecordError(
                 f"Row {-size - 1} holds a negative number; rows in bulk hold ids, counts and "
                 "flags. Use RecordSchema.encode_rows for others."
             )
+        _sign(frames, starts, ends)
         return frames[:size]
 
 
 @compiled
 def _encode(
-    rows: Ints, names: Bytes, name_ends: Longs, lengths: Longs, fields: Longs, frames: Bytes
+    values: Words,
+    lengths: Longs,
+    floats: npt.NDArray[np.bool_],
+    first_heads: Longs,
+    heads: Bytes,
+    head_sizes: Longs,
+    frames: Bytes,
+    starts: Longs,
+    ends: Longs,
 ) -> int:
-    """Writes all frames; how many bytes, or -1 - the number of a row that cannot be written."""
-    features = len(lengths)
-    payloads = np.empty(features, np.int64)
-    at = 0
-    for row in range(len(rows)):
-        begin, body = 0, 0
+    """Writes frames without the sums of their Examples, which are to be frames[starts : ends].
+
+    Up to a word of garbage comes behind what is written last. Returns how many bytes were written,
+    or -1 - the number of a row that cannot be.
+    """
+    features, head_width = len(lengths), heads.shape[1]
+    all_heads = heads.reshape(-1)
+    kinds, payloads = np.empty(features, np.int64), np.empty(features, np.int64)
+    room = np.sum(lengths) + features
+    pairs, sizes = np.empty(room, np.uint64), np.empty(room, np.uint64)
+    varints, varint_sizes = pairs.view(np.uint32), sizes.view(np.uint32)
+    at = begin = 0
+    for row in range(len(starts)):
+        first, body, found = begin, 0, 0
         for feature in range(features):
-            values = rows[row, begin : begin + lengths[feature]]
-            payloads[feature] = _payload_size(values, fields[feature])
-            if payloads[feature] < 0:
+            length = lengths[feature]
+            kind = _kind_of(values, begin, length, floats[feature])
+            if kind == _NEGATIVE:
                 return -1 - row
-            body += _entry_size(_name_size(name_ends, feature), payloads[feature])
-            begin += lengths[feature]
-        start = at + _HEADER
-        end = _write_tag(frames, start, 1, body)
-        begin = 0
+            if kind == _VARINTS:
+                payload = _to_varints(values, begin, length, varints, varint_sizes, 2 * found)
+                _join_pairs(pairs, sizes, found, found + (length + 1) // 2)
+                found += (length + 1) // 2
+            else:
+                payload = _payload_size(kind, values, begin, length)
+            kinds[feature], payloads[feature] = kind, payload
+            body += head_sizes[np.uint64(first_heads[feature] + payload)] + payload
+            begin += length
+        starts[row] = at + _HEADER
+        end = write_tag(frames, at + _HEADER, 1, body)
+        begin, found = first, 0
         for feature in range(features):
-            name = names[name_ends[feature] - _name_size(name_ends, feature) : name_ends[feature]]
-            values = rows[row, begin : begin + lengths[feature]]
-            end = _write_feature(frames, end, name, values, fields[feature], payloads[feature])
-            begin += lengths[feature]
-        _write_fixed(frames, at, end - start, 8)
-        _write_fixed(frames, at + 8, _masked_crc(frames, at, at + 8), 4)
-        _write_fixed(frames, end, _masked_crc(frames, start, end), 4)
+            length, kind, payload = lengths[feature], kinds[feature], payloads[feature]
+            head = first_heads[feature] + payload
+            _copy_words(all_heads, head * head_width, frames, end, head_sizes[np.uint64(head)])
+            end += head_sizes[np.uint64(head)]
+            if kind == _VARINTS:
+                _write_pairs(pairs, sizes, found, found + (length + 1) // 2, frames, end)
+                found += (length + 1) // 2
+            else:
+                _write_values(kind, values, begin, length, frames, end)
+            begin += length
+            end += payload
+        ends[row] = end
+        _write_length(frames, at, end - at - _HEADER)
         at = end + _FOOTER
     return at
 
 
 @inlined
-def _name_size(name_ends: Longs, feature: int) -> int:
-    return name_ends[feature] - (name_ends[feature - 1] if feature else 0)
+def _kind_of(values: Words, begin: int, length: int, is_float: bool) -> int:
+    """How a feature's values are written."""
+    kind = _FLOATS
+    if not is_float:
+        # All bits that any value has set: of numbers of one width, many are read at a time.
+        bits = np.uint32(0)
+        for i in range(begin, begin + length):
+            bits = np.uint32(bits | values[np.uint64(i)])
+        if bits <= _LARGEST_VARINTS[0]:
+            kind = _BYTES
+        elif bits <= _LARGEST_VARINTS[3]:
+            kind = _VARINTS
+        else:
+            kind = _LONG if bits < 1 << 31 else _NEGATIVE
+    return kind
 
 
-@compiled
-def _payload_size(values: Ints, field: int) -> int:
-    """Bytes of the packed values; -1 where one is negative."""
-    if field == _FLOAT_FIELD:
-        return _FLOAT * len(values)
-    # Loops without a branch, of one kind of number: many values at a time.
-    bits = np.int32(0)
-    for i in range(len(values)):
-        bits |= values[np.uint64(i)]
-    if bits < 0:
-        return -1
-    size = len(values)
-    for bound in _LARGEST_VARINTS:
-        if bits <= bound:
-            break
-        longer = np.int32(0)
-        for i in range(len(values)):
-            longer += np.int32(values[np.uint64(i)] > bound)
-        size += int(longer)
+@inlined
+def _payload_size(kind: int, values: Words, begin: int, length: int) -> int:
+    """Bytes of a feature's values, but for _VARINTS."""
+    size = FLOAT * length if kind == _FLOATS else length
+    if kind == _LONG:
+        for i in range(begin, begin + length):
+            size += varint_size(np.int64(values[np.uint64(i)])) - 1
     return size
 
 
-@compiled
-def _varint_size(value: int) -> int:
-    size = 1
-    while value > 0x7F:
-        value >>= 7
-        size += 1
-    return size
-
-
-@compiled
-def _delimited(size: int) -> int:
-    """Bytes of a length-delimited field (numbers below 16) of `size` bytes."""
-    return 1 + _varint_size(size) + size
-
-
-@compiled
-def _entry_size(name: int, payload: int) -> int:
-    """Bytes of a map entry as a field of its own."""
-    value = _delimited(_delimited(_delimited(payload)))
-    return _delimited(_delimited(name) + value)
-
-
-@compiled
-def _write_feature(
-    frames: Bytes, at: int, name: Bytes, values: Ints, field: int, payload: int
-) -> int:
-    """One map entry; the end of it."""
-    listed = _delimited(payload)
-    feature = _delimited(listed)
-    at = _write_tag(frames, at, 1, _delimited(len(name)) + _delimited(feature))
-    at = _write_tag(frames, at, 1, len(name))
-    for byte in name:
-        frames[np.uint64(at)] = byte
-        at += 1
-    at = _write_tag(frames, at, 2, feature)
-    at = _write_tag(frames, at, field, listed)
-    at = _write_tag(frames, at, 1, payload)
-    if field == _FLOAT_FIELD:
-        for value in values:
-            _write_fixed(frames, at, np.int64(value), _FLOAT)
-            at += _FLOAT
-    elif payload == len(values):
-        for i in range(len(values)):
-            frames[np.uint64(at + i)] = values[i]
-        at += payload
+@inlined
+def _write_values(
+    kind: int, values: Words, begin: int, length: int, frames: Bytes, at: int
+) -> None:
+    """As `_payload_size`."""
+    if kind == _FLOATS:
+        for i in range(length):
+            store_4(frames, np.uint64(at + FLOAT * i), values[np.uint64(begin + i)])
+    elif kind == _BYTES:
+        for i in range(length):
+            frames[np.uint64(at + i)] = values[np.uint64(begin + i)]
     else:
-        for value in values:
-            if value < 1 << 21:
-                # Bytes that the value does not need are written over by the next one: how many it
-                # takes cannot be foretold, so no branch should ask.
-                frames[np.uint64(at)] = value & 0x7F | (value > 0x7F) << 7
-                frames[np.uint64(at + 1)] = value >> 7 & 0x7F | (value > 0x3FFF) << 7
-                frames[np.uint64(at + 2)] = value >> 14
-                at += 1 + (value > 0x7F) + (value > 0x3FFF)
-            else:
-                at = _write_varint(frames, at, np.int64(value))
-    return at
+        for i in range(begin, begin + length):
+            at = write_varint(frames, at, np.int64(values[np.uint64(i)]))
 
 
 @inlined
-def _write_varint(frames: Bytes, at: int, value: int) -> int:
-    while value > 0x7F:
-        frames[np.uint64(at)] = value & 0x7F | 0x80
-        value >>= 7
-        at += 1
-    frames[np.uint64(at)] = value
-    return at + 1
+def _to_varints(
+    values: Words, begin: int, length: int, varints: Words, sizes: Words, at: int
+) -> np.int64:
+    """Sets the varints, of at most four bytes, and their sizes in bytes; the sum of these.
 
-
-@compiled
-def _write_tag(frames: Bytes, at: int, field: int, size: int) -> int:
-    frames[np.uint64(at)] = field << 3 | _DELIMITED
-    return _write_varint(frames, at + 1, size)
+    Behind an odd number of them comes one of no bytes. All numbers keep 32 bits, so that eight fit
+    a register.
+    """
+    total = np.uint32(0)
+    varints[np.uint64(at + length)] = sizes[np.uint64(at + length)] = 0
+    for i in range(length):
+        value = values[np.uint64(begin + i)]
+        two = np.uint32(value > _LARGEST_VARINTS[0])
+        three = np.uint32(value > _LARGEST_VARINTS[1])
+        four = np.uint32(value > _LARGEST_VARINTS[2])
+        size = np.uint32(np.uint32(1) + two + three + four)
+        varints[np.uint64(at + i)] = np.uint32(
+            value & 0x7F
+            | (value & 0x3F80) << 1
+            | (value & 0x1FC000) << 2
+            | (value & 0xFE00000) << 3
+            | two << 7
+            | three << 15
+            | four << 23
+        )
+        sizes[np.uint64(at + i)] = size
+        total = np.uint32(total + size)
+    return np.int64(total)
 
 
 @inlined
-def _write_fixed(frames: Bytes, at: int, value: int, size: int) -> None:
-    for i in range(size):
-        frames[np.uint64(at + i)] = value >> (8 * i) & 0xFF
+def _join_pairs(pairs: Pairs, sizes: Pairs, first: int, end: int) -> None:
+    """The varints in both halves of a word become one string of bytes, and so do their sizes."""
+    for i in range(first, end):
+        pair, size = pairs[np.uint64(i)], sizes[np.uint64(i)]
+        low = size & np.uint64(0xF)
+        ahead = np.uint64(8) * low
+        pairs[np.uint64(i)] = pair & np.uint64(_LOW_HALF) | pair >> np.uint64(32) << ahead
+        sizes[np.uint64(i)] = low + (size >> np.uint64(32))
+
+
+@inlined
+def _write_pairs(pairs: Pairs, sizes: Pairs, first: int, end: int, frames: Bytes, at: int) -> None:
+    """Whole words, each over the bytes that the last one did not need: no branch asks for sizes."""
+    place = np.uint64(at)
+    for i in range(first, end):
+        store_8(frames, place, pairs[np.uint64(i)])
+        place += sizes[np.uint64(i)]
 
 
 @compiled
-def _masked_crc(data: Bytes, start: int, end: int) -> np.int64:
-    """CRC-32C of data[start:end], rotated and shifted as TFRecord wants it."""
-    whole = crc32c(data, start, end)
-    return ((whole >> 15 | whole << 17) + _MASK_DELTA) & 0xFFFFFFFF
+def _sign(frames: Bytes, starts: Longs, ends: Longs) -> None:
+    """Writes the sums of all Examples."""
+    whole, sums = len(starts) // 4 * 4, np.empty(4, np.int64)
+    for row in range(0, whole, 4):
+        crc32c_of_four(frames, starts[row : row + 4], ends[row : row + 4], sums)
+        for k in range(4):
+            store_4(frames, np.uint64(ends[row + k]), _masked(sums[k]))
+    for row in range(whole, len(starts)):
+        crc = crc32c(frames, starts[row], ends[row])
+        store_4(frames, np.uint64(ends[row]), _masked(crc))
+
+
+@inlined
+def _copy_words(source: Bytes, start: int, target: Bytes, at: int, size: int) -> None:
+    """target[at : at + size] = source[start : start + size], and up to a word of garbage."""
+    for word in range((size + WORD - 1) // WORD):
+        ahead = np.uint64(WORD * word)
+        store_8(target, np.uint64(at) + ahead, load_8(source, np.uint64(start) + ahead))
+
+
+@inlined
+def _write_length(frames: Bytes, at: int, length: int) -> None:
+    """A frame's first 12 bytes."""
+    store_8(frames, np.uint64(at), np.uint64(length))
+    store_4(frames, np.uint64(at + WORD), _masked(crc32c_of_word(np.uint64(length))))
+
+
+@inlined
+def _masked(crc: np.int64) -> np.uint32:
+    """Rotated and shifted as TFRecord wants it."""
+    return np.uint32((crc >> 15 | crc << 17) + _MASK_DELTA)

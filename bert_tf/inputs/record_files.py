@@ -21,12 +21,13 @@ from typing import IO, Any
 
 import google_crc32c
 
-from bert_tf.files import sync, write_text
+from bert_tf.files import begin_sync, sync, write_text
 from bert_tf.inputs.record_schema import RecordError, RecordSchema
 
 _HEADER = struct.Struct("<QI")
 _CRC = struct.Struct("<I")
 _MANIFEST_VERSION = 1
+_SYNC_BYTES = 8 << 20  # the disk is told to begin with so many at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +89,7 @@ class RecordWriter:
         self._partial = _partial_path(self.path)
         self._file = _open_locked(self._partial)
         self._headers: dict[int, bytes] = {}
+        self._sent = 0  # bytes that the disk was told to begin with
 
     def write(self, record: bytes) -> None:
         """Appends one serialized record."""
@@ -103,6 +105,11 @@ class RecordWriter:
         """Appends `records` records that are framed already (`frames.FrameEncoder`)."""
         self._file.write(frames)
         self.records += records
+        end = self._file.tell() // _SYNC_BYTES * _SYNC_BYTES
+        if end > self._sent:
+            self._file.flush()
+            begin_sync(self._file.fileno(), self._sent, end - self._sent)
+            self._sent = end
 
     def finish(self) -> None:
         """Brings every byte to the disk, still under the temporary name."""

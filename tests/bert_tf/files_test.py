@@ -2,7 +2,8 @@
 
 import pytest
 
-from bert_tf.files import replacing, write_text
+from bert_tf import files
+from bert_tf.files import begin_sync, replacing, write_text
 
 
 def test_the_new_file_takes_the_place_of_the_old(tmp_path):
@@ -55,3 +56,25 @@ def test_text_is_utf_8_with_its_own_line_ends(tmp_path):
     target = tmp_path / "vocab.txt"
     write_text(target, "Orléans\nzwei\r\n")
     assert target.read_bytes() == "Orléans\nzwei\r\n".encode()
+
+
+@pytest.mark.parametrize("system_has_it", [True, False])
+def test_beginning_to_sync_changes_nothing(tmp_path, monkeypatch, system_has_it):
+    if not system_has_it:
+        monkeypatch.setattr(files, "_sync_file_range", lambda: None)
+    path = tmp_path / "records"
+    with path.open("wb") as file:
+        file.write(bytes(10_000))
+        file.flush()
+        begin_sync(file.fileno(), 0, 8192)
+        begin_sync(file.fileno(), 8192, 0)
+        file.write(b"more")
+    assert path.read_bytes() == bytes(10_000) + b"more"
+
+
+def test_beginning_to_sync_names_the_bytes(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(files, "_sync_file_range", lambda: lambda *call: calls.append(call))
+    begin_sync(7, 8192, 4096)
+    begin_sync(7, 8192, 0)
+    assert calls == [(7, 8192, 4096, 2)]

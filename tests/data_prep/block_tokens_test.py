@@ -152,6 +152,33 @@ def test_odd_vocabulary(tmp_path):
         assert_equal(tokenizer, subject, text.encode() + b"\n")
 
 
+def test_words_around_the_lengths_that_numbers_hold(tmp_path):
+    """Of 1 to 20 bytes, pieces and spelt; each comes again, remembered by then."""
+    long = "abcdefghijklmnopqrst"
+    pieces = [long[:size] for size in range(1, 21, 2)] + ["##" + long[i] for i in range(20)]
+    path = tmp_path / "vocab.txt"
+    path.write_text("\n".join(["[UNK]", "[CLS]", "[SEP]", "[MASK]", *pieces, "##bcdefghijklmnop"]))
+    tokenizer, subject = pair_of(vocab=path)
+    words = [long[start : start + size] for size in range(1, 21) for start in range(21 - size)]
+    words += [word + "9" for word in words]
+    assert_equal(tokenizer, subject, (" ".join(words * 2) + "\n").encode())
+
+
+def test_words_that_take_each_others_place_in_memory():
+    """More spelt words than are kept."""
+    rng = random.Random(5)
+    tokenizer, subject = pair_of()
+    words = ["".join(rng.choices("aeioubcdst", k=rng.randint(4, 14))) for _ in range(9000)]
+    assert_equal(tokenizer, subject, (" ".join(words + words[:500]) + "\n").encode())
+
+
+def test_a_piece_that_ends_in_nul_bytes_is_not_the_shorter_one(tmp_path):
+    path = tmp_path / "vocab.txt"
+    path.write_text("\n".join(["[UNK]", "[CLS]", "[SEP]", "[MASK]", "ab\0", "ab", "a\0", "##c\0"]))
+    tokenizer, subject = pair_of(vocab=path)
+    assert_equal(tokenizer, subject, b"ab a ac abc, and so it goes on for a while\n")
+
+
 def test_no_code_point_gives_more_tokens_than_it_has_bytes():
     """The room for tokens rests on it: a piece has a character at least."""
     for code in range(128, sys.maxunicode + 1):

@@ -61,7 +61,8 @@ def test_shares_are_those_of_the_flags(mask, other):
 
 def test_defaults_draw_as_before():
     rules = mask_rules(GenerationOptions(), VOCABULARY)
-    assert (rules.mask_share, rules.keep_share, len(rules.ngrams)) == (0.8, 0.5, 1)
+    shares = rules.masks_below / 2**53, rules.keeps_below / 2**53
+    assert (*shares, len(rules.ngrams)) == (0.8, 0.5, 1)
 
 
 def test_lengths_of_runs_fall_as_one_over_n():

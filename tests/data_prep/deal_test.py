@@ -5,16 +5,19 @@ import random
 import numpy as np
 import pytest
 
+from data_prep import deal
 from data_prep.deal import Drawn, in_stretches
 from data_prep.documents import Corpus
 from data_prep.examples import written_batches
+from data_prep.masking import KEEP_TOKEN, POSITION_SHIFT
 from data_prep.options import GenerationOptions
 from data_prep.rows import ExampleWriter
 from data_prep.store import Scratch
 from tests.data_prep.examples_test import LENGTH, MOST, VOCABULARY, random_examples
 
 OPTIONS = GenerationOptions(max_seq_length=LENGTH, max_predictions_per_seq=MOST)
-ROW = 8 * (7 + MOST)
+IDS = 99
+ORDER = np.array([2, 0, 1], np.uint32)
 
 
 @pytest.fixture
@@ -31,16 +34,48 @@ def corpus_of(count=50):
     return Corpus(tokens, np.array([0, count]), np.array([0, 1]))
 
 
+@pytest.mark.parametrize("ids", [IDS, 2**31 - 1])  # packed into half their bytes, or not
 @pytest.mark.parametrize("rows", [1, 7, 250, 499, 500, 501])
-def test_same_rows_in_the_same_order(drawn, rows, tmp_path, monkeypatch):
+def test_same_rows_in_the_same_order(drawn, rows, ids, tmp_path, monkeypatch):
     monkeypatch.setattr("data_prep.deal._AT_ONCE", 37)  # dealt in many turns
     corpus = corpus_of()
     expected = ExampleWriter(drawn, corpus, VOCABULARY, OPTIONS).values(drawn.order)
     with Scratch(tmp_path) as scratch:
-        stretches = list(in_stretches(drawn, MOST, scratch, rows * ROW))
+        stretches = list(in_stretches(drawn, OPTIONS, ids, scratch, rows))
     made = [ExampleWriter(s, corpus, VOCABULARY, OPTIONS).values(s.order) for s in stretches]
     assert [len(values) for values in made[:-1]] == [min(rows, 500)] * (len(made) - 1)
     np.testing.assert_array_equal(np.concatenate(made), expected)
+
+
+@pytest.mark.parametrize(
+    ("length", "ids", "dtype"),
+    [
+        (128, 30522, np.uint32),
+        (512, 119547, np.uint32),
+        (512, 2**23 - 1, np.uint32),
+        (512, 2**23, np.uint64),
+        (513, 2**23 - 1, np.uint64),
+    ],
+)
+def test_predictions_at_the_edges_of_what_fits(length, ids, dtype, tmp_path):
+    options = GenerationOptions(max_seq_length=length, max_predictions_per_seq=3)
+    assert deal._Rows(1, options, ids).packed.dtype == dtype
+    edges = [(length - 1, ids), (0, KEEP_TOKEN), (length - 1, KEEP_TOKEN), (1, ids)]
+    predictions = np.array([place << POSITION_SHIFT | new for place, new in edges])
+    drawn = Drawn(np.zeros((3, 5), np.int64), np.array([0, 1, 1, 4]), predictions, ORDER)
+    with Scratch(tmp_path) as scratch:
+        stretches = list(in_stretches(drawn, options, ids, scratch, 2))
+    found = np.concatenate([stretch.predictions for stretch in stretches])
+    assert found.tolist() == predictions[[1, 2, 3, 0]].tolist()
+    assert [np.diff(stretch.prediction_ends).tolist() for stretch in stretches] == [[3, 1], [0]]
+
+
+def test_how_long_stretches_are():
+    row = sum(part.nbytes for part in deal._Rows(1, OPTIONS, IDS).parts)
+    short, longest = deal._SHORT_STRETCH_BYTES // row, deal.STRETCH_BYTES // row
+    assert deal._rows_of_stretch(1000, OPTIONS, IDS) == short
+    assert deal._rows_of_stretch(100 * short, OPTIONS, IDS) == 100 * short // 64
+    assert deal._rows_of_stretch(1000 * longest, OPTIONS, IDS) == longest
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
@@ -48,7 +83,7 @@ def test_outputs_take_turns_across_stretches(drawn, outputs, tmp_path, monkeypat
     with Scratch(tmp_path) as scratch:
         job = (drawn, corpus_of(), VOCABULARY, OPTIONS, scratch, outputs)
         whole = [b"".join(parts) for parts in zip(*written(job), strict=True)]
-        monkeypatch.setattr("data_prep.deal.STRETCH_BYTES", 100 * ROW)
+        monkeypatch.setattr("data_prep.deal._rows_of_stretch", lambda *_: 100)
         dealt = written(job)
         assert len(dealt) == 5
         assert [b"".join(parts) for parts in zip(*dealt, strict=True)] == whole

@@ -13,10 +13,13 @@ from data_prep.mersenne import (
     MOST_RESERVED,
     below,
     bit_length,
+    bits_at,
+    bits_below,
     getrandbits,
     next_word,
     reserve,
     shuffle,
+    shuffle_to_head,
     twister_of,
     uniform,
 )
@@ -77,6 +80,30 @@ def test_shuffle(size, dtype):
         peer.shuffle(expected)
         assert ours.tolist() == expected
     assert_same_state(twister, peer)
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 7, 8, 9, 63, 64, 65, 125, 1000])
+def test_the_head_of_a_shuffle(size):
+    peer = random.Random(size)
+    twister = twister_of(peer)
+    for head in sorted({0, min(1, size), size // 7, size // 2, size}):
+        ours, expected = np.arange(1 << size.bit_length()), list(range(size))
+        shuffle_to_head(twister, ours, size, head)
+        peer.shuffle(expected)
+        assert ours[:head].tolist() == expected[:head]
+    assert_same_state(twister, peer)
+
+
+@given(st.integers(), st.floats(0, 1))
+def test_bits_are_below_where_the_number_is(seed, share):
+    peer = random.Random(seed)
+    twister = twister_of(peer)
+    at = reserve(twister, 2)
+    bits, number = bits_at(twister, at), peer.random()
+    assert bits / 2**53 == number
+    assert bits < bits_below(np.nextafter(number, 1))
+    assert not bits < bits_below(number)
+    assert (bits < bits_below(share)) == (number < share)
 
 
 def test_reserved_words_are_the_next_ones():

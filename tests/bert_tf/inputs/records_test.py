@@ -355,3 +355,20 @@ def test_no_tensorflow_is_imported():
     code = "import sys, bert_tf.inputs.records; sys.exit('tensorflow' in sys.modules)"
     root = Path(__file__).parents[3]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
+
+
+def test_the_disk_begins_with_what_is_in_the_file(tmp_path, monkeypatch):
+    begun, path = [], tmp_path / "r"
+
+    def begin(descriptor, start, size):
+        begun.append((start, size))
+        assert start + size <= os.fstat(descriptor).st_size
+
+    monkeypatch.setattr("bert_tf.inputs.record_files.begin_sync", begin)
+    monkeypatch.setattr("bert_tf.inputs.record_files._SYNC_BYTES", 4096)
+    with RecordWriter(path) as writer:
+        for size in (100, 5000, 100, 12_000, 10):
+            writer.write_frames(memoryview(bytes([size % 251]) * size), 1)
+    assert begun == [(0, 4096), (4096, 12_288)]
+    parts = [bytes([size % 251]) * size for size in (100, 5000, 100, 12_000, 10)]
+    assert path.read_bytes() == b"".join(parts)
