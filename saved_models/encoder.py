@@ -70,7 +70,7 @@ class Weights:
     def used(self, training: bool) -> Iterator[None]:
         """Within it, the model computes with these variables, when serving as fast as it can."""
         values = [(ours, tf.reshape(theirs, ours.shape)) for ours, theirs in self._pairs]
-        fast = contextlib.nullcontext() if training else kernels.separate_projections()
+        fast = contextlib.nullcontext() if training else kernels.served()
         with keras.StatelessScope(values), fast:
             yield
 

@@ -112,7 +112,7 @@ class Network(tf.Module):
         scope = keras.StatelessScope(
             [*zip(self._read, values, strict=True), *zip(self._unread, nothing, strict=True)]
         )
-        with scope, kernels.separate_projections():
+        with scope, kernels.served():
             outputs = self._model(inputs, training=False)
         return {name: outputs[name] for name in self._outputs or outputs}
 

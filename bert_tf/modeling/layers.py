@@ -90,7 +90,9 @@ class Linear(keras.layers.Layer):
 
     def call(self, x: Tensor) -> Tensor:
         """One matrix product."""
-        return ops.matmul(x, self.kernel) + self.bias
+        product = ops.matmul(x, self.kernel)
+        # `ops.add` is a BiasAdd to TensorFlow, which products of inference are fused with.
+        return ops.add(product, self.bias) if kernels.is_served() else product + self.bias
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """[R, units]."""

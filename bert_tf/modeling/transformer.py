@@ -74,8 +74,8 @@ class SelfAttention(keras.layers.Layer):
     ) -> Tensor:
         """Attends; see the class for shapes."""
         batch, length, width = ops.shape(x)
-        joint = kernels.projections_are_joint()
-        query, key, value = self._joint(x) if joint else self._separate(x)  # [B, N, T, D]
+        parts = self._separate if kernels.is_served() else self._joint
+        query, key, value = parts(x)  # [B, N, T, D]
         query = query * (1.0 / math.sqrt(self.head_size))
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) + bias  # [B, N, T, T]
         site = first_site + ATTENTION_PROBS

@@ -22,7 +22,7 @@ from saved_models import building
 from saved_models.encoder import MLM, NSP, Encoder, Source, expected_answers
 from saved_models.export import export, verify
 from saved_models.preprocessing import Preprocessor
-from tests.support import garden, small
+from tests.support import fused, garden, small
 
 CONFIG = garden.CONFIG
 NAMES = ("input_word_ids", "input_mask", "input_type_ids")
@@ -310,6 +310,17 @@ def test_loaded_model_computes_what_the_keras_model_does(model):
     for name in ("mlm_logits", "nsp_logits"):
         np.testing.assert_allclose(found[name], logits[name], rtol=0, atol=1e-5)
     np.testing.assert_array_equal(found["default"], found["pooled_output"])
+
+
+def test_biases_and_gelu_are_fused_with_products(exported):
+    """On two layers: query, key, value, then GELU's; the others have a sum or tanh beside it."""
+    ran = fused.operations(exported, "serving_default")
+    bias = "_MklNativeFusedMatMul+BiasAdd"
+    counts = {
+        name: ran.count(f"{bias}{name}") for name in ("", "+GeluApproximate", "+Add", "+Tanh")
+    }
+    assert counts == {"": 8, "+GeluApproximate": 2, "+Add": 2, "+Tanh": 1}
+    assert not {"BiasAdd", "Tanh", "Erf"} & set(ran)
 
 
 @pytest.mark.parametrize("name", ["", "mlm", "nsp"])

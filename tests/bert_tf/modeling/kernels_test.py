@@ -155,3 +155,21 @@ def test_gelu_of_large_float16_values() -> None:
     value, gradient = value_and_gradients(kernels.gelu_tanh, [x])
     np.testing.assert_array_equal(value, [0.0, 0.0, 256.0, 60000.0])
     np.testing.assert_allclose(gradient, [0.0, 0.0, 1.0 / 3.0, 1.0], atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["gelu", "gelu_exact"])
+def test_served_gelu_is_gelu(name):
+    """Also far from 0, where one form rounds to nothing what the other keeps as next to nothing."""
+    x = np.concatenate([np.linspace(-12.0, 12.0, 2401), [-1e4, 1e4]]).astype("float32")
+    expected = kernels.ACTIVATIONS[name](x)
+    with kernels.served():
+        found = kernels.ACTIVATIONS[name](x)
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_served_gelu_does_not_overflow_in_float16():
+    x = np.array([-300.0, 300.0], np.float16)
+    with kernels.served():
+        found = kernels.gelu_tanh(x)
+    assert found.dtype == tf.float16
+    np.testing.assert_array_equal(found, [0.0, 300.0])

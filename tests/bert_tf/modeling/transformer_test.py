@@ -28,9 +28,7 @@ def attention(x, bias, weights, heads):
     return out
 
 
-@pytest.mark.parametrize(
-    "way", [contextlib.nullcontext, kernels.separate_projections], ids=["joint", "separate"]
-)
+@pytest.mark.parametrize("way", [contextlib.nullcontext, kernels.served], ids=["joint", "separate"])
 def test_attention_is_the_textbooks(way):
     layer = SelfAttention(2, dropout=0.0, initializer_range=0.5, seed=1)
     layer.build(X.shape)
@@ -39,7 +37,7 @@ def test_attention_is_the_textbooks(way):
     weights = [(p.kernel.numpy(), p.bias.numpy()) for p in layer.projections]
     expected = attention(X.astype("float64"), BIAS, weights, 2)
     with way():
-        assert kernels.projections_are_joint() == (way is contextlib.nullcontext)
+        assert kernels.is_served() == (way is kernels.served)
         found = layer(X, BIAS.astype("float32"))
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
@@ -69,6 +67,18 @@ def test_block_is_attention_and_feed_forward_each_added_and_normalised():
     x = norm(X + linear(attended, "attention_output"))
     expected = norm(x + linear(np.maximum(linear(x, "intermediate"), 0.0), "output"))
     np.testing.assert_allclose(block(X, BIAS.astype("float32")), expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("activation", kernels.ACTIVATIONS)
+def test_a_served_block_gives_what_a_trained_one_does(activation):
+    block = TransformerBlock(2, 12, activation, 0.0, 0.0, initializer_range=0.5, seed=1)
+    block.build(X.shape)
+    for variable in block.variables:
+        variable.assign(variable.numpy() + 0.1 * DRAW.normal(size=variable.shape))
+    expected = block(X, BIAS.astype("float32"))
+    with kernels.served():
+        found = block(X, BIAS.astype("float32"))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=2e-6)
 
 
 def test_dropout_has_three_places_with_their_rates():
