@@ -17,6 +17,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.peers.protocol import Case
 from benchmarks.turns import Options, Result, measure
 from bert_tf.config import named_config
@@ -59,7 +61,10 @@ class Plan:
 
 
 def write_source(model: str, folder: Path) -> None:
-    """Writes the random weights that all contenders load, as a Hugging Face folder."""
+    """Writes the random weights that all contenders load, as a Hugging Face folder.
+
+    No bias is 0 and no scale 1, as after training: who optimises a graph would leave them out.
+    """
     config = named_config(model)
     weights = named_variables(build_encoder(config, seed=1))
     vocab = folder.with_name("vocab.txt")
@@ -67,6 +72,11 @@ def write_source(model: str, folder: Path) -> None:
     words += [f"w{number}" for number in range(config.vocab_size - len(words))]
     vocab.write_text("\n".join(words) + "\n", encoding="utf-8")
     tensors = {name: variable.numpy() for name, variable in weights.items()}
+    draw = np.random.default_rng(1)
+    for name, value in tensors.items():
+        if value.ndim == 1:
+            noise = draw.normal(scale=config.initializer_range, size=value.shape)
+            tensors[name] = (value + noise).astype(np.float32)
     huggingface.write_folder(folder, config, tensors, vocab)
 
 
