@@ -35,7 +35,7 @@ def main() -> None:
     from tensorflow.python.util import _pywrap_util_port
 
     if not _pywrap_util_port.IsMklEnabled():
-        print("null")  # noqa: T201
+        print("null")
         return
     function = tf.saved_model.load(sys.argv[1]).signatures[sys.argv[2]]
     inputs = {name: tf.ones([2, 8], tf.int32) for name in function.structured_input_signature[1]}
@@ -45,7 +45,7 @@ def main() -> None:
     nodes = [node for graph in graphs for part in graph.partition_graphs for node in part.node]
     fused = [[each.decode() for each in node.attr["fused_ops"].list.s] for node in nodes]
     names = ["+".join([node.op, *more]) for node, more in zip(nodes, fused, strict=True)]
-    print(json.dumps(sorted(names)))  # noqa: T201
+    print(json.dumps(sorted(names)))
 
 
 if __name__ == "__main__":
