@@ -10,6 +10,7 @@ brings them: no text has many of the 1.1 million.
 
 from __future__ import annotations
 
+import functools
 import string
 import unicodedata
 
@@ -52,6 +53,7 @@ def byte_classes(lower: bool) -> tuple[Bytes, Bytes]:
     return kinds, lowered
 
 
+@functools.lru_cache(maxsize=1 << 14)  # every thread asks for itself, and about the same ones
 def character_rule(char: str, lower: bool) -> tuple[int, str]:
     """What a character beyond ASCII is, and what stands in a word, or as one, for it.
 
