@@ -51,7 +51,7 @@ class Settings:
     rate: float
     epochs: float
     length: int
-    optimizer: str = "adamw"
+    optimizer: str
 
 
 @dataclass(frozen=True)

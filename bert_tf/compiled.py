@@ -8,9 +8,9 @@ each array that it passes to a function.
 
 Numba looks kept code up by the file of the function alone, although the code of what it calls, and
 constants, are inside. So what is kept lies in a folder named by a digest of all sources that may be
-inside: those of the function's own folder, of the tokenizer and of `unaligned`. A compiled function
-calls compiled functions of its own folder and of `unaligned` only, and takes constants from its
-folder or from the tokenizer.
+inside: those of the function's own folder, of the tokenizer, of `unaligned`, and of this module,
+whose options count. A compiled function calls compiled functions of its own folder and of
+`unaligned` only, and takes constants from its folder or from the tokenizer.
 """
 
 import functools
@@ -23,7 +23,9 @@ from typing import Any
 
 from numba import config, njit
 
-_FOR_ALL = [Path(__file__).with_name(name) for name in ("tokenization.py", "unaligned.py")]
+_FOR_ALL = [
+    Path(__file__).with_name(name) for name in ("compiled.py", "tokenization.py", "unaligned.py")
+]
 
 
 @functools.cache

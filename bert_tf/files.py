@@ -84,7 +84,8 @@ def sync(path: str | os.PathLike[str]) -> None:
 def begin_sync(descriptor: int, start: int, size: int) -> None:
     """Lets the disk begin with bytes that were written to a file, so that `sync` waits less.
 
-    It waits for nothing and promises nothing, not even an error; some systems have no such call.
+    It waits for a full queue alone, and promises nothing, not even an error; some systems have no
+    such call.
     """
     begin = _sync_file_range()
     if begin and size:  # to the system, a size of 0 is all the rest of the file

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from bert_tf.tokenization import FullTokenizer
 from data_prep.character_rules import CharacterRules, byte_classes
-from data_prep.pieces import Pieces, no_words_spelt, pieces_of
+from data_prep.pieces import Pieces, pieces_of
 from data_prep.scanning import (
     ASK_CHARACTER,
     ASK_LINE,
@@ -37,6 +37,7 @@ from data_prep.scanning import (
     next_line,
     scan,
 )
+from data_prep.spelling import no_words_spelt
 
 Ints = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]

@@ -88,7 +88,8 @@ def in_stretches(
       drawn: few examples come back as they are.
       options: with which they were drawn.
       ids: all ids are below.
-      scratch: holds what is dealt, less than what was drawn.
+      scratch: holds what is dealt, of an example 56 bytes and 4 (or 8) for each prediction that it
+        might have.
       rows_of_stretch: examples of one of them; default: what fits into memory.
 
     Raises:

@@ -14,15 +14,7 @@ import numpy.typing as npt
 from bert_tf.compiled import compiled, inlined
 from bert_tf.tokenization import MAX_INPUT_CHARS_PER_WORD
 from bert_tf.unaligned import load_8
-from data_prep.byte_table import (
-    HASH_SEEDS,
-    LONGEST_KEY,
-    Bytes,
-    Slots,
-    extend_hash,
-    find,
-    hash_bytes,
-)
+from data_prep.byte_table import LONGEST_KEY, Bytes
 from data_prep.character_rules import (
     DROPPED,
     HIGH,
@@ -35,18 +27,8 @@ from data_prep.character_rules import (
     WORD,
 )
 from data_prep.eight_bytes import EIGHT, first_bytes, leading, lowered, word_length
-from data_prep.pieces import (
-    LATER,
-    SHORT,
-    START,
-    Pieces,
-    Short,
-    find_short,
-    hash_short,
-    recall,
-    shift_of,
-    spell_short,
-)
+from data_prep.pieces import SHORT, Pieces, Short, find_short, hash_short
+from data_prep.spelling import recall, spell_short, write_word
 
 Ints = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
@@ -137,16 +119,16 @@ def _scan_plain(
 ) -> None:
     """Goes on between words until one comes that is long or not ASCII."""
     kinds, lower, symbols = rules.kinds, rules.lower, rules.symbols
-    short, shift = pieces.short, shift_of(pieces.short)
+    short, shift = pieces.short, pieces.shift
     at, count = cursor[AT], cursor[TOKENS]
     while at < len(data) - SHORT:
         byte = data[np.uint64(at)]
         kind = kinds[byte]
         if kind == WORD:
-            first, second = _letters(data, at, lower), np.uint64(0)
+            first, second = _part_of_word(data, at, lower), np.uint64(0)
             size = leading(first)
             if size == EIGHT:
-                second = _letters(data, at + EIGHT, lower)
+                second = _part_of_word(data, at + EIGHT, lower)
                 size += leading(second)
             if size == SHORT or kinds[data[np.uint64(at + size)]] < SYMBOL:
                 break
@@ -219,7 +201,7 @@ def _scan_any(
                 cursor[CHARACTER] = code
                 cursor[AT], cursor[TOKENS] = cursor[CHUNK], cursor[CHUNK_TOKENS]
                 return asked
-            count = _write_word(
+            count = write_word(
                 word, size, more, slots, keys, ids, longest, unknown, tokens, count, prefixes
             )
             size, more = 0, 0
@@ -247,7 +229,7 @@ def _asks(kind: int, size: int, more: int) -> int:
 
 
 @inlined
-def _letters(data: Bytes, at: int, lower: bool) -> np.uint64:
+def _part_of_word(data: Bytes, at: int, lower: bool) -> np.uint64:
     """The ASCII letters and digits from `at` on, eight at most, lower-cased; zeros behind them."""
     text = load_8(data, np.uint64(at))
     if lower:
@@ -274,73 +256,3 @@ def _decode(data: Bytes, at: int) -> tuple[np.int64, int]:
     if not 0xC0 <= first < 0xF8 or code < least or code >> 11 == 0x1B or code > 0x10FFFF:
         return np.int64(0), 0
     return code, width
-
-
-@inlined
-def _write_word(
-    word: Bytes,
-    size: int,
-    more: int,
-    slots: Slots,
-    keys: Bytes,
-    ids: Ints,
-    longest: int,
-    unknown: int,
-    tokens: Ints,
-    count: int,
-    prefixes: npt.NDArray[np.uint64],
-) -> int:
-    """Appends the tokens of a word, if there is one; the number of tokens."""
-    entry = np.int64(0)
-    spells = size > 0 and size - more <= MAX_INPUT_CHARS_PER_WORD
-    if spells:
-        hashed = hash_bytes(word, 0, min(size, LONGEST_KEY), START)
-        entry = find(slots, keys, word, 0, size, START, hashed)
-    if entry:
-        tokens[np.uint64(count)] = ids[np.uint64(entry)]
-        count += 1
-    elif spells:
-        count = _spell(word, size, slots, keys, ids, longest, unknown, tokens, count, prefixes)
-    elif size:
-        tokens[np.uint64(count)] = unknown
-        count += 1
-    return count
-
-
-@compiled
-def _spell(
-    word: Bytes,
-    size: int,
-    slots: Slots,
-    keys: Bytes,
-    ids: Ints,
-    longest: int,
-    unknown: int,
-    tokens: Ints,
-    count: int,
-    prefixes: npt.NDArray[np.uint64],
-) -> int:
-    """Appends the pieces of a word, longest first, or [UNK]; the number of tokens after it."""
-    first, start, mark = count, 0, START
-    while start < size:
-        length = min(longest, size - start)
-        hashed = HASH_SEEDS[mark]
-        for i in range(length):
-            hashed = extend_hash(hashed, word[np.uint64(start + i)])
-            prefixes[np.uint64(i)] = hashed
-        entry = 0
-        while length > 0:
-            entry = find(slots, keys, word, start, length, mark, prefixes[np.uint64(length - 1)])
-            if entry:
-                break
-            length -= 1
-        if entry == 0:
-            break
-        tokens[np.uint64(count)] = ids[np.uint64(entry)]
-        count += 1
-        start += length
-        mark = LATER
-    if start < size:
-        tokens[first] = unknown
-        return first + 1
-    return count

@@ -6,6 +6,7 @@ on one number, the bytes that the values take.
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -46,8 +47,9 @@ class Layout(NamedTuple):
     head_sizes: Longs
 
 
+@functools.lru_cache(maxsize=8)
 def layout_of(schema: RecordSchema) -> Layout:
-    """The layout of one schema."""
+    """The layout of one schema; nobody writes to it."""
     names = [np.frombuffer(feature.name.encode(), np.uint8) for feature in schema.features]
     lengths = np.array([feature.length for feature in schema.features], np.int64)
     fields = [FIELD_OF_KIND[feature.kind] for feature in schema.features]

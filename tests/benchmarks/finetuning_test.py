@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +9,7 @@ from benchmarks.finetuning import OURS, PYTORCH, Outcome, Settings
 from bert_tf.tasks.squad_data import read_squad
 from tests.support import small
 
-SETTINGS = Settings(small.ROOT, "python", (1, 2, 3), 32, 5e-5, 3.0, 128)
+SETTINGS = Settings(small.ROOT, "python", (1, 2, 3), 32, 5e-5, 3.0, 128, "adamw")
 
 
 def squad_content(paragraphs, questions):
@@ -107,3 +108,20 @@ def test_peer_that_fails_ends_the_benchmark(tmp_path):
     settings = dataclasses.replace(SETTINGS, torch_python=str(python))
     with pytest.raises(SystemExit, match="PyTorch's side failed with status 3"):
         finetuning.ask_torch("torch_glue", {}, settings, 1)
+
+
+@pytest.mark.parametrize(("told", "rule"), [([], "adamw"), (["--optimizer=adam"], "adam")])
+def test_ours_trains_by_the_rule_of_pytorch_unless_told_otherwise(told, rule, monkeypatch):
+    parser = finetuning.parser_of("", 32, 5e-5, 3.0, 128)
+    options = parser.parse_args(["--data=.", "--model=.", *told])
+    lines = []
+
+    def run(line, **_):
+        lines.append(line)
+        folder = next(flag for flag in line if flag.startswith("--output_dir=")).split("=")[1]
+        (Path(folder) / "metrics.jsonl").write_text('{"step": 1, "time": 0}\n')
+
+    monkeypatch.setattr(finetuning.subprocess, "run", run)
+    with finetuning.trained("run_squad", [], finetuning.settings_of(options), seed=1):
+        pass
+    assert f"--optimizer={rule}" in lines[0]

@@ -48,6 +48,24 @@ def forgetful():
     compiled.digest_of.cache_clear()
 
 
+@pytest.mark.usefixtures("forgetful")
+def test_a_change_of_what_all_compiled_code_may_hold_is_seen(tmp_path, monkeypatch):
+    names = [path.name for path in compiled._FOR_ALL]
+    assert {"compiled.py", "tokenization.py", "unaligned.py"} <= set(names)
+    copies = [tmp_path / name for name in names]
+    for path, copy in zip(compiled._FOR_ALL, copies, strict=True):
+        copy.write_bytes(path.read_bytes())
+    monkeypatch.setattr(compiled, "_FOR_ALL", copies)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    seen = {compiled.digest_of(empty)}
+    for copy in copies:
+        copy.write_text(copy.read_text() + "\n# changed\n")
+        compiled.digest_of.cache_clear()
+        seen.add(compiled.digest_of(empty))
+    assert len(seen) == 1 + len(copies)
+
+
 def double(value):
     return 2 * value
 

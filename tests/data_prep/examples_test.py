@@ -3,6 +3,7 @@
 import random
 
 import numpy as np
+import pytest
 
 from bert_tf.inputs.features import pack
 from bert_tf.inputs.records import pretraining_schema
@@ -12,47 +13,48 @@ from data_prep.masking import KEEP_TOKEN, POSITION_SHIFT
 from data_prep.options import GenerationOptions, VocabularyIds
 from data_prep.rows import ExampleWriter
 
+TOKENS = 150
 VOCABULARY = VocabularyIds(1, 2, 3, [0, 1, 2, 3], np.zeros(99, np.uint8))
-LENGTH, MOST = 16, 4
 
 
-def random_examples(rng, count):
+def random_examples(rng, count, length, most):
     """Pairs that fit, with predictions in any order; (position, replacement) of each too."""
     pairs, predictions, ends = [], [], [0]
     for _ in range(count):
-        size_a, size_b = rng.randint(1, 8), rng.randint(1, 5)
-        a, b = rng.randint(0, 40), rng.randint(0, 40)
+        size_a, size_b = rng.randint(1, length // 2), rng.randint(1, length // 2 - 3)
+        a, b = rng.randint(0, TOKENS - size_a), rng.randint(0, TOKENS - size_b)
         pairs.append([a, a + size_a, b, b + size_b, rng.randint(0, 1)])
         places = [*range(1, size_a + 1), *range(size_a + 2, size_a + size_b + 2)]
-        for place in rng.sample(places, min(rng.randint(0, MOST), len(places))):
+        for place in rng.sample(places, min(rng.randint(0, most), len(places))):
             replacement = rng.choice([KEEP_TOKEN, 4, rng.randint(5, 90)])
             predictions.append(place << POSITION_SHIFT | replacement)
         ends.append(len(predictions))
     return (np.array(values, np.int64) for values in (pairs, ends, predictions))
 
 
-def named(row):
-    schema, at, features = pretraining_schema(LENGTH, MOST), 0, {}
+def named(row, length, most):
+    schema, at, features = pretraining_schema(length, most), 0, {}
     for feature in schema.features:
         features[feature.name] = row[at : at + feature.length].tolist()
         at += feature.length
     return features
 
 
-def test_rows_are_packed_like_single_examples():
+@pytest.mark.parametrize(("length", "most"), [(16, 4), (200, 60)])
+def test_rows_are_packed_like_single_examples(length, most):
     rng = random.Random(0)
-    tokens = np.array([rng.randint(5, 98) for _ in range(50)], np.uint16)
-    pairs, ends, predictions = random_examples(rng, 200)
+    tokens = np.array([rng.randint(5, 98) for _ in range(TOKENS)], np.uint16)
+    pairs, ends, predictions = random_examples(rng, 200, length, most)
     drawn = Drawn(pairs, ends, predictions, np.arange(200))
-    options = GenerationOptions(max_seq_length=LENGTH, max_predictions_per_seq=MOST)
-    corpus = Corpus(tokens, np.array([0, 50]), np.array([0, 1]))
+    options = GenerationOptions(max_seq_length=length, max_predictions_per_seq=most)
+    corpus = Corpus(tokens, np.array([0, TOKENS]), np.array([0, 1]))
     rows = ExampleWriter(drawn, corpus, VOCABULARY, options).values(drawn.order)
     for row, (start_a, end_a, start_b, end_b, is_random), first, end in zip(
         rows, pairs, ends[:-1], ends[1:], strict=True
     ):
         packed = pack(
             tokens[start_a:end_a].tolist(), tokens[start_b:end_b].tolist(),
-            max_seq_length=LENGTH, cls_id=1, sep_id=2,
+            max_seq_length=length, cls_id=1, sep_id=2,
         )  # fmt: skip
         ids, wanted = list(packed.input_ids), []
         for prediction in sorted(predictions[first:end].tolist()):
@@ -60,9 +62,9 @@ def test_rows_are_packed_like_single_examples():
             wanted.append((place, ids[place]))
             if replacement != KEEP_TOKEN:
                 ids[place] = replacement - 1
-        padding = [0] * (MOST - len(wanted))
+        padding = [0] * (most - len(wanted))
         one = int(np.float32(1).view(np.int32))
-        assert named(row) == {
+        assert named(row, length, most) == {
             "input_ids": ids,
             "input_mask": packed.input_mask,
             "segment_ids": packed.segment_ids,

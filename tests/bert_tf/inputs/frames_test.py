@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from bert_tf.inputs.frames import FrameEncoder
+from bert_tf.inputs.frame_layout import WORD
+from bert_tf.inputs.frames import FrameEncoder, _encode
 from bert_tf.inputs.records import (
     Feature,
     Manifest,
@@ -80,6 +81,20 @@ def test_tensorflow_reads_it(tmp_path):
         feature = tf.train.Example.FromString(record).features.feature
         assert list(feature["input_ids"].int64_list.value) == row[:5].tolist()
         assert list(feature["next_sentence_labels"].int64_list.value) == row[-1:].tolist()
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+@pytest.mark.parametrize("number", [0, 1, 127, 128, 2**28 - 1, LARGEST])
+def test_nothing_is_written_behind_the_room_for_frames(name, number):
+    """Words are stored unchecked, and what is behind the last one is not ours."""
+    encoder = FrameEncoder(SCHEMAS[name])
+    rows = np.full((3, encoder.width), number, np.int32)
+    size = len(encoder.encode(rows))
+    assert size <= len(rows) * encoder._most_bytes
+    buffer = np.full(size + WORD + 64, 0xEE, np.uint8)
+    starts, ends = np.empty((2, len(rows)), np.int64)
+    assert _encode(rows.view(np.uint32).reshape(-1), *encoder._layout, buffer, starts, ends) == size
+    assert (buffer[size + WORD :] == 0xEE).all()
 
 
 @pytest.mark.parametrize(
