@@ -13,8 +13,9 @@ from data_prep.masking import KEEP_TOKEN, POSITION_SHIFT
 from data_prep.options import GenerationOptions
 from data_prep.rows import ExampleWriter
 from data_prep.store import Scratch
-from tests.data_prep.examples_test import LENGTH, MOST, VOCABULARY, random_examples
+from tests.data_prep.examples_test import TOKENS, VOCABULARY, random_examples
 
+LENGTH, MOST = 16, 4
 OPTIONS = GenerationOptions(max_seq_length=LENGTH, max_predictions_per_seq=MOST)
 IDS = 99
 ORDER = np.array([2, 0, 1], np.uint32)
@@ -23,12 +24,12 @@ ORDER = np.array([2, 0, 1], np.uint32)
 @pytest.fixture
 def drawn():
     rng = random.Random(3)
-    pairs, ends, predictions = random_examples(rng, 500)
+    pairs, ends, predictions = random_examples(rng, 500, LENGTH, MOST)
     order = np.array(rng.sample(range(500), 500), np.uint32)
     return Drawn(pairs, ends, predictions, order)
 
 
-def corpus_of(count=50):
+def corpus_of(count=TOKENS):
     rng = random.Random(4)
     tokens = np.array([rng.randint(5, 98) for _ in range(count)], np.uint16)
     return Corpus(tokens, np.array([0, count]), np.array([0, 1]))
