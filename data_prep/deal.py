@@ -130,8 +130,7 @@ def _stretch(files: list[int], first: int, count: int, rows: _Rows) -> Drawn:
 def _deal(drawn: Drawn, size: int, rows: _Rows, files: list[int], scratch: Scratch) -> None:
     """Writes the examples of stretch s to the rows from s * size on, in any order."""
     examples = len(drawn.order)
-    places = np.empty(examples, np.uint32)
-    places[drawn.order] = np.arange(examples, dtype=np.uint32)
+    places = _places_in(drawn.order)
     filled = np.zeros(-(-examples // size), np.int64)
     for first in range(0, examples, _AT_ONCE):
         own = places[first : first + _AT_ONCE]
@@ -148,6 +147,15 @@ def _deal(drawn: Drawn, size: int, rows: _Rows, files: list[int], scratch: Scrat
                 _write(file, own_rows, row * part.strides[0])
         filled += counts
         scratch.release()
+
+
+@compiled
+def _places_in(order: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+    """Where each example stands in the order; no third array of that size is made."""
+    places = np.empty_like(order)
+    for place in range(len(order)):
+        places[order[place]] = place
+    return places
 
 
 @compiled
