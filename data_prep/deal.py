@@ -26,7 +26,7 @@ Packed = npt.NDArray[np.unsignedinteger[Any]]
 
 STRETCH_BYTES = 32 << 20  # at most
 # Shorter ones fit the processor's caches; for the disk's sake they are not too many.
-_SHORT_STRETCH_BYTES, _MANY_STRETCHES = 4 << 20, 64
+_SHORT_STRETCH_BYTES, _MANY_STRETCHES = 4 << 20, 512
 _AT_ONCE = 1 << 15  # examples that are dealt between two looks at the disk
 # The head of a dealt example: where in the order it stands, the pair, how many predictions.
 _PLACE, _PAIR, _COUNT = 0, 1, 1 + PAIR_COLUMNS
