@@ -9,7 +9,7 @@ Input: one sentence a line, a blank line between documents; running text with
 
 The records equal the original's, one for one and in order, for every seed. Outputs appear under
 their names when all are complete. What is known of the text meanwhile lies on disk, about as much
-as the outputs will take (--scratch_dir). The process itself keeps some 400 MB, whatever the size of
+as the outputs will take (--scratch_dir). The process itself keeps some 300 MB, whatever the size of
 the text: beyond that 8 bytes an example, 8 a sentence and 8 a document.
 
 With --shards=N the records are others, of the same distribution, in N files that any number of

@@ -75,8 +75,9 @@ def test_how_long_stretches_are():
     row = sum(part.nbytes for part in deal._Rows(1, OPTIONS, IDS).parts)
     short, longest = deal._SHORT_STRETCH_BYTES // row, deal.STRETCH_BYTES // row
     assert deal._rows_of_stretch(1000, OPTIONS, IDS) == short
-    assert deal._rows_of_stretch(100 * short, OPTIONS, IDS) == 100 * short // 64
-    assert deal._rows_of_stretch(1000 * longest, OPTIONS, IDS) == longest
+    many = deal._MANY_STRETCHES
+    assert deal._rows_of_stretch(2 * many * short, OPTIONS, IDS) == 2 * short
+    assert deal._rows_of_stretch(2 * many * longest, OPTIONS, IDS) == longest
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
