@@ -25,7 +25,6 @@ from data_prep.mersenne import (
     bits_below,
     reserve,
     shuffle,
-    shuffle_to_head,
 )
 from data_prep.ngrams import choose_ngrams, ngram_bounds
 from data_prep.options import GenerationOptions, VocabularyIds, exact
@@ -78,8 +77,7 @@ def mask_rules(options: GenerationOptions, vocabulary: VocabularyIds) -> MaskRul
     ]
     others = 1 - exact(options.mask_share)
     keep_share = float(1 - exact(options.random_share) / others) if others else 1.0
-    room = 1 << options.max_seq_length.bit_length()  # as `shuffle_to_head` needs it
-    scratch = [np.empty(room, np.int64) for _ in range(3)]
+    scratch = [np.empty(options.max_seq_length, np.int64) for _ in range(3)]
     return MaskRules(
         np.array(wanted, np.int64),
         np.array(vocabulary.words, np.int64),
@@ -138,7 +136,7 @@ def draw_in_parts(
         chosen = rules.candidates
         for i in range(size):
             chosen[np.uint64(i)] = i
-        shuffle_to_head(twister, chosen, size, count)
+        shuffle(twister, chosen[:size])
     words, mask = rules.words, np.int64(rules.mask + 1)
     masks, keeps, count_of_words = rules.masks_below, rules.keeps_below, np.int64(len(words))
     shift = np.uint32(32 - bit_length(count_of_words))

@@ -199,41 +199,6 @@ def shuffle(twister: Twister, items: npt.NDArray[np.integer]) -> None:
 
 
 @compiled
-def shuffle_to_head(twister: Twister, items: npt.NDArray[np.integer], size: int, head: int) -> None:
-    """As if `Random.shuffle` took items[:size], which leaves its first `head` items right alone.
-
-    A place beyond the head is never looked at again once it is settled. So its item need not be
-    written there, and a word that is too large, which points to such a place, may write to it: a
-    third of the time of `shuffle`.
-
-    Args:
-      twister: advanced as by `shuffle`.
-      items: with room for 2 ** bit_length(size).
-      size: of what is shuffled.
-      head: from 0 to `size`.
-    """
-    bits = bit_length(size)
-    at, end, last = np.int64(twister[AT]), np.int64(twister[END]), np.int64(size - 1)
-    stop = max(np.int64(head), np.int64(1))
-    while last >= stop:
-        shift = np.uint32(32 - bits)
-        lowest = max((np.int64(1) << (bits - 1)) - 1, stop)
-        while last >= lowest:
-            if at == end:
-                twister[AT] = at
-                at = reserve(twister, 1)
-                end = np.int64(twister[END])
-            while at < end and last >= lowest:
-                drawn = np.int64(twister[np.uint64(at)] >> shift)
-                items[np.uint64(drawn)] = items[np.uint64(last)]
-                last -= np.int64(drawn <= last)
-                at += 1
-        bits -= 1
-    twister[AT] = at
-    shuffle(twister, items[:head])
-
-
-@compiled
 def reseed(twister: Twister, key: np.uint64) -> None:
     """Starts the stream of a key (`streams`), in a microsecond.
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bert_tf.compiled import compiled, inlined
-from bert_tf.inputs.example_proto import FIELD_OF_KIND
+from bert_tf.inputs.example_proto import feature_prefix
 from bert_tf.inputs.record_schema import RecordSchema
 
 Bytes = npt.NDArray[np.uint8]
@@ -22,10 +22,6 @@ Longs = npt.NDArray[np.int64]
 FLOAT = 4  # bytes
 MOST_VARINT = 5  # bytes of an int32 that is not negative
 WORD = 8
-_FLOAT_FIELD = FIELD_OF_KIND["float"]
-# Tags and lengths around a feature's values, beside its name: four levels of at most a tag and a
-# length each, and the entry's own.
-_MOST_OVERHEAD = 6 * (1 + MOST_VARINT)
 _DELIMITED = 2  # wire type of a length-delimited field
 
 
@@ -50,20 +46,25 @@ class Layout(NamedTuple):
 @functools.lru_cache(maxsize=8)
 def layout_of(schema: RecordSchema) -> Layout:
     """The layout of one schema; nobody writes to it."""
-    names = [np.frombuffer(feature.name.encode(), np.uint8) for feature in schema.features]
     lengths = np.array([feature.length for feature in schema.features], np.int64)
-    fields = [FIELD_OF_KIND[feature.kind] for feature in schema.features]
-    floats = np.array(fields) == _FLOAT_FIELD
-    counts = np.where(floats, 1, lengths * (MOST_VARINT - 1) + 1)
-    firsts = np.cumsum(counts) - counts
+    floats = np.array([feature.kind == "float" for feature in schema.features], bool)
     least = np.where(floats, FLOAT * lengths, lengths)  # bytes that the values take
-    width = -(-(max(map(len, names), default=0) + _MOST_OVERHEAD) // WORD) * WORD
-    heads = np.zeros((int(counts.sum()), width), np.uint8)
-    sizes = np.zeros(len(heads), np.int64)
-    for name, field, first, count, size in zip(names, fields, firsts, counts, least, strict=True):
-        own = slice(first, first + count)
-        _write_heads(name, field, size, heads[own], sizes[own])
-    return Layout(lengths, floats, firsts - least, heads, sizes)
+    most = np.where(floats, least, MOST_VARINT * lengths)
+    heads = [
+        feature_prefix(feature.name, feature.kind, payload)
+        for feature, first, last in zip(schema.features, least, most, strict=True)
+        for payload in range(first, last + 1)
+    ]
+    width = -(-max(map(len, heads), default=0) // WORD) * WORD
+    table = np.frombuffer(b"".join(head.ljust(width, b"\0") for head in heads), np.uint8)
+    counts = most - least + 1
+    return Layout(
+        lengths,
+        floats,
+        np.cumsum(counts) - counts - least,
+        table.reshape(len(heads), width),
+        np.array([len(head) for head in heads], np.int64),
+    )
 
 
 @compiled
@@ -74,28 +75,6 @@ def varint_size(value: int) -> int:
         value >>= 7
         size += 1
     return size
-
-
-@compiled
-def _delimited(size: int) -> int:
-    """Bytes of a length-delimited field (numbers below 16) of `size` bytes."""
-    return 1 + varint_size(size) + size
-
-
-@compiled
-def _write_heads(name: Bytes, field: int, least: int, heads: Bytes, sizes: Longs) -> None:
-    """The heads of a feature whose values take `least` bytes, one more, and so on."""
-    for i in range(len(sizes)):
-        payload = least + i
-        listed = _delimited(payload)
-        feature = _delimited(listed)
-        head = heads[i]
-        at = write_tag(head, 0, 1, _delimited(len(name)) + _delimited(feature))
-        at = write_tag(head, at, 1, len(name))
-        head[at : at + len(name)] = name
-        at = write_tag(head, at + len(name), 2, feature)
-        at = write_tag(head, at, field, listed)
-        sizes[i] = write_tag(head, at, 1, payload)
 
 
 @inlined

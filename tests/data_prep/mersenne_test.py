@@ -19,7 +19,6 @@ from data_prep.mersenne import (
     next_word,
     reserve,
     shuffle,
-    shuffle_to_head,
     twister_of,
     uniform,
 )
@@ -79,18 +78,6 @@ def test_shuffle(size, dtype):
         shuffle(twister, ours)
         peer.shuffle(expected)
         assert ours.tolist() == expected
-    assert_same_state(twister, peer)
-
-
-@pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 7, 8, 9, 63, 64, 65, 125, 1000])
-def test_the_head_of_a_shuffle(size):
-    peer = random.Random(size)
-    twister = twister_of(peer)
-    for head in sorted({0, min(1, size), size // 7, size // 2, size}):
-        ours, expected = np.arange(1 << size.bit_length()), list(range(size))
-        shuffle_to_head(twister, ours, size, head)
-        peer.shuffle(expected)
-        assert ours[:head].tolist() == expected[:head]
     assert_same_state(twister, peer)
 
 
