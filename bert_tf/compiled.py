@@ -4,7 +4,7 @@
     def total(values): ...
 
 A function that is called for each byte or token is better `inlined`: numba counts references to
-each array that it passes to a function.
+each array that it passes to a function. What is `uncounted` counts none.
 
 Numba looks kept code up by the file of the function alone, although the code of what it calls, and
 constants, are inside. So what is kept lies in a folder named by a digest of all sources that may be
@@ -72,5 +72,10 @@ def _compiler(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     return decorate
 
 
-compiled = _compiler()
+compiled = _compiler(_nrt=True)
+# For a function that makes no array, and calls none that returns one it made: references to those
+# it was given are not counted. Its caller has them anyway, and counting takes longer than most of
+# what is done in between. Numba refuses to compile one that does make an array. (The option has no
+# documentation. `compiled` names it because a function else takes it over from its caller.)
+uncounted = _compiler(_nrt=False)
 inlined = _compiler(inline="always")

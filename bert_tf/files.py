@@ -1,18 +1,17 @@
 """Files that appear under their names only when they are whole and on the disk."""
 
 import contextlib
-import ctypes
-import functools
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
 # A file of a killed run is overwritten by the next one, and easy to recognize.
 PARTIAL = ".partial-"
 
-_BEGIN_WRITING = 2  # SYNC_FILE_RANGE_WRITE of Linux
+_SYNC_BYTES = 8 << 20  # are worth a sync of their own
 
 
 @contextlib.contextmanager
@@ -81,20 +80,38 @@ def sync(path: str | os.PathLike[str]) -> None:
         os.close(descriptor)
 
 
-def begin_sync(descriptor: int, start: int, size: int) -> None:
-    """Lets the disk begin with bytes that were written to a file, so that `sync` waits less.
+class EarlySync:
+    """Brings a file to the disk while it is written, so that `finish` finds little left.
 
-    It waits for a full queue alone, and promises nothing, not even an error; some systems have no
-    such call.
+    A thread of its own does it, one time after another. To tell the system to begin with writing
+    is not enough: most of a sync is then still to come, where the disk has a cache of its own.
+
+    Args:
+      descriptor: of the file.
     """
-    begin = _sync_file_range()
-    if begin and size:  # to the system, a size of 0 is all the rest of the file
-        begin(descriptor, start, size, _BEGIN_WRITING)
 
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._thread = ThreadPoolExecutor(1, "sync")
+        self._running: Future[None] | None = None
+        self._begun = 0
 
-@functools.cache
-def _sync_file_range() -> Callable[[int, int, int, int], int] | None:
-    function = getattr(ctypes.CDLL(None), "sync_file_range", None)
-    if function is not None:
-        function.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
-    return function
+    def grown(self, size: int) -> None:
+        """Says how many bytes the file has; OSError where some did not come to the disk."""
+        if size - self._begun >= _SYNC_BYTES and (self._running is None or self._running.done()):
+            self._wait()
+            self._begun = size
+            self._running = self._thread.submit(os.fsync, self._descriptor)
+
+    def finish(self) -> None:
+        """Every byte is on the disk afterwards; OSError as above, which the system says once."""
+        self._wait()
+        os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        """The file may be closed afterwards."""
+        self._thread.shutdown()
+
+    def _wait(self) -> None:
+        if self._running is not None:
+            self._running.result()

@@ -217,11 +217,18 @@ def _lengths_by_prefix(pieces: Iterable[str]) -> dict[str, tuple[int, ...]]:
 
     A word's next piece has one of few lengths, given how it begins: that spares most look-ups.
     """
-    lengths: dict[str, set[int]] = {}
+    # Sets of lengths as bits: few differ, and there are as many as prefixes.
+    short = sum(1 << length for length in _SHORT)
+    lengths: dict[str, int] = {}
     for piece in pieces:
         if len(piece) >= _PREFIX:
-            lengths.setdefault(piece[:_PREFIX], set(_SHORT)).add(len(piece))
-    return {prefix: tuple(sorted(found, reverse=True)) for prefix, found in lengths.items()}
+            prefix = piece[:_PREFIX]
+            lengths[prefix] = lengths.get(prefix, short) | 1 << len(piece)
+    longest_first = {
+        bits: tuple(length for length in range(bits.bit_length(), 0, -1) if bits >> length & 1)
+        for bits in set(lengths.values())
+    }
+    return {prefix: longest_first[bits] for prefix, bits in lengths.items()}
 
 
 class _ChunkCache(dict[str, _Value], Generic[_Value]):

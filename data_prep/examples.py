@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bert_tf.compiled import compiled
+from bert_tf.compiled import uncounted
 from data_prep import full_sentences
 from data_prep.ahead import in_order
 from data_prep.deal import Drawn, in_stretches
@@ -24,16 +24,21 @@ from data_prep.documents import Corpus, Progress
 from data_prep.full_sentences import draw_runs
 from data_prep.masking import (
     MaskRules,
+    choose_for_all,
+    draw_by_tokens,
     draw_predictions,
     mask_rules,
+    number_type,
 )
-from data_prep.mersenne import Twister, shuffle, twister_of
+from data_prep.mersenne import Swaps, Twister, shuffle, twister_of
 from data_prep.options import DataError, GenerationOptions, VocabularyIds
 from data_prep.pairs import (
     END_A,
+    END_B,
     PAIR_COLUMNS,
     SPECIALS,
     START_A,
+    START_B,
     draw_target,
 )
 from data_prep.rows import ExampleWriter, Observe
@@ -45,7 +50,7 @@ Longs = npt.NDArray[np.int64]
 Batches = Generator[list[tuple[memoryview, int]], None, None]
 
 _MOST_EXAMPLES = 2**32
-_PREDICTIONS_PER_BLOCK = 1 << 19
+_PREDICTIONS_PER_BLOCK = 1 << 17
 _ROWS_PER_BATCH = 2048
 _BATCHES_PER_RELEASE = 16
 
@@ -70,27 +75,18 @@ def draw_examples(
     """
     twister, rules = twister_of(rng), mask_rules(options, vocabulary)
     draw = _draw_runs if options.next_sentence == "none" else _draw_pairs
-    pairs = scratch.array(np.int64, PAIR_COLUMNS)
-    ends, predictions = scratch.array(np.int64), scratch.array(np.int64)
-    ends.append(np.zeros(1, np.int64))
-    examples = drawn = 0
-    with ThreadPoolExecutor(1) as disk:  # writes a block while the next one is drawn
-        writing: list[Future[None]] = []
+    kept = _Kept(scratch, mask_rules(options, vocabulary))
+    with ThreadPoolExecutor(1) as other:  # has one block while the next one is drawn
+        keeping: Future[None] | None = None
         for block, found, documents in draw(twister, rules, corpus, options):
-            for part in writing:
-                part.result()
-            if found:
-                count = int(block.ends[found - 1])
-                writing = [
-                    disk.submit(pairs.append, block.pairs[:found].copy()),
-                    disk.submit(ends.append, block.ends[:found] + drawn),
-                    disk.submit(predictions.append, block.predictions[:count].copy()),
-                ]
-                examples, drawn = examples + found, drawn + count
+            if keeping:
+                keeping.result()
+            keeping = other.submit(kept.append, block, found)
             progress(documents)
             scratch.release()
-        for part in writing:
-            part.result()
+        if keeping:
+            keeping.result()
+    examples = kept.examples
     if examples >= _MOST_EXAMPLES:
         raise DataError(
             f"One run makes fewer than {_MOST_EXAMPLES} examples, but the text gives {examples}. "
@@ -98,26 +94,64 @@ def draw_examples(
         )
     written = np.arange(examples, dtype=np.uint32)
     shuffle(twister, written)
-    return Drawn(pairs.view(), ends.view(), predictions.view(), written)
+    return Drawn(kept.pairs.view(), kept.ends.view(), kept.predictions.view(), written)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Block:
-    """Where compiled code puts examples before they go to disk."""
+    """Where compiled code puts examples before they go to disk.
+
+    Attributes:
+      swaps: of the shuffled tokens of each example, where predictions still lack their positions
+        (`masking.choose_for_all`).
+    """
 
     pairs: Longs
     ends: Longs
     predictions: Longs
+    swaps: Swaps
 
     @classmethod
-    def with_room_for(cls, examples: int, max_predictions: int) -> _Block:
-        """`examples` rows, or more."""
-        rows = max(examples, _PREDICTIONS_PER_BLOCK // max_predictions)
+    def with_room_for(cls, examples: int, options: GenerationOptions, by_tokens: bool) -> _Block:
+        """`examples` rows, or more; swaps where each token is chosen `by_tokens`."""
+        most = options.max_predictions_per_seq
+        rows = max(examples, _PREDICTIONS_PER_BLOCK // most)
         return cls(
             np.empty((rows, PAIR_COLUMNS), np.int64),
             np.empty(rows, np.int64),
-            np.empty(rows * max_predictions, np.int64),
+            np.empty(rows * most, np.int64),
+            np.empty(rows * options.max_seq_length * by_tokens, number_type(options)),
         )
+
+
+class _Kept:
+    """All examples on disk; what they need beyond their draws is done on the way there.
+
+    Args:
+      scratch: makes the arrays.
+      rules: with which they were drawn, of its own.
+    """
+
+    def __init__(self, scratch: Scratch, rules: MaskRules) -> None:
+        self.pairs = scratch.array(np.int64, PAIR_COLUMNS)
+        self.ends, self.predictions = scratch.array(np.int64), scratch.array(np.int64)
+        self.ends.append(np.zeros(1, np.int64))
+        self.examples = 0
+        self._drawn = 0  # predictions
+        self._rules = rules
+
+    def append(self, block: _Block, found: int) -> None:
+        """Takes the first `found` examples of a block."""
+        pairs, ends = block.pairs[:found], block.ends[:found]
+        if not found:
+            return
+        if len(block.swaps):
+            choose_for_all(block.swaps, pairs, ends, block.predictions, self._rules)
+        count = int(ends[-1])
+        self.pairs.append(pairs)
+        self.ends.append(ends + self._drawn)
+        self.predictions.append(block.predictions[:count])
+        self.examples, self._drawn = self.examples + found, self._drawn + count
 
 
 # A block with examples, how many they are, and how many documents were done for it.
@@ -127,10 +161,10 @@ _Blocks = Iterator[tuple[_Block, int, int]]
 def _draw_pairs(
     twister: Twister, rules: MaskRules, corpus: Corpus, options: GenerationOptions
 ) -> _Blocks:
-    """All passes over shuffled documents; a block is written anew by the next."""
+    """All passes over shuffled documents; a block is written anew by the next but one."""
     order = np.arange(corpus.documents)
     shuffle(twister, order)
-    block = _Block.with_room_for(1, options.max_predictions_per_seq)
+    block, spare = (_Block.with_room_for(1, options, rules.by_tokens) for _ in range(2))
     for _ in range(options.dupe_factor):
         place = 0
         while place < corpus.documents:
@@ -138,21 +172,23 @@ def _draw_pairs(
                 twister, rules, corpus.tokens, corpus.sentence_starts, corpus.document_starts,
                 order, place, options.max_seq_length - SPECIALS, options.short_seq_prob,
                 options.next_sentence == "order", block.pairs, block.ends, block.predictions,
+                block.swaps,
             )  # fmt: skip
             if done == place:  # a document of more sentences than the block has rows
                 document = order[place]
                 sentences = corpus.document_starts[document + 1] - corpus.document_starts[document]
-                block = _Block.with_room_for(int(sentences), options.max_predictions_per_seq)
+                block = _Block.with_room_for(int(sentences), options, rules.by_tokens)
                 continue
             yield block, int(found), int(done) - place
+            block, spare = spare, block
             place = int(done)
 
 
 def _draw_runs(
     twister: Twister, rules: MaskRules, corpus: Corpus, options: GenerationOptions
 ) -> _Blocks:
-    """All passes over full sentences; a block is written anew by the next."""
-    block = _Block.with_room_for(1, options.max_predictions_per_seq)
+    """All passes over full sentences; a block is written anew by the next but one."""
+    block, spare = (_Block.with_room_for(1, options, by_tokens=False) for _ in range(2))
     for _ in range(options.dupe_factor):
         cursor, document = np.zeros(3, np.int64), 0
         while found := draw_runs(
@@ -162,10 +198,11 @@ def _draw_runs(
         ):  # fmt: skip
             before, document = document, int(cursor[full_sentences.DOCUMENT])
             yield block, int(found), document - before
+            block, spare = spare, block
         yield block, 0, corpus.documents - document
 
 
-@compiled
+@uncounted
 def _draw_documents(
     twister: Twister,
     rules: MaskRules,
@@ -180,9 +217,10 @@ def _draw_documents(
     pairs: Longs,
     ends: Longs,
     predictions: Longs,
+    swaps: Swaps,
 ) -> tuple[int, int]:
     """Fills a block with examples; the place of the first document left, the examples drawn."""
-    examples = count = 0
+    examples = count = swap = 0
     while place < len(order):
         chunk, end = document_starts[order[place]], document_starts[order[place] + 1]
         if examples + end - chunk > len(pairs):  # a sentence starts one example at most
@@ -195,7 +233,17 @@ def _draw_documents(
             )  # fmt: skip
             if pairs[examples, START_A] == pairs[examples, END_A]:
                 continue
-            count += draw_predictions(twister, rules, tokens, pairs[examples], predictions[count:])
+            if rules.by_tokens:
+                size = pairs[examples, END_A] - pairs[examples, START_A]
+                size += pairs[examples, END_B] - pairs[examples, START_B]
+                wanted = rules.wanted[size + SPECIALS]
+                count += draw_by_tokens(
+                    twister, rules, size, wanted, swaps, swap, predictions, count
+                )
+                swap += size - 1
+            else:
+                found = predictions[count:]
+                count += draw_predictions(twister, rules, tokens, pairs[examples], found)
             ends[examples] = count
             examples += 1
         place += 1

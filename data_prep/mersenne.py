@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import math
 import random
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,7 @@ from bert_tf.compiled import compiled, inlined
 from data_prep.streams import GOLDEN, mixed
 
 Twister = npt.NDArray[np.uint32]
+Swaps = npt.NDArray[np.unsignedinteger[Any]]
 
 _WORDS, _SHIFT = 624, 397
 _READY = _WORDS
@@ -39,6 +41,7 @@ END = AT + 1
 _UPPER, _LOWER = np.uint32(0x80000000), np.uint32(0x7FFFFFFF)
 _MATRIX = np.uint32(0x9908B0DF)
 MOST_RESERVED = _WORDS
+_SWAPS_AT_ONCE = 4096
 
 
 def twister_of(rng: random.Random) -> Twister:
@@ -129,7 +132,7 @@ def getrandbits(twister: Twister, bits: int) -> np.int64:
     return (next_word(twister) >> (64 - bits)) << 32 | low
 
 
-@compiled
+@inlined
 def uniform(twister: Twister) -> float:
     """`Random.random`."""
     at = np.int64(twister[AT])
@@ -148,7 +151,7 @@ def bit_length(value: int) -> int:
     return bits
 
 
-@compiled
+@inlined
 def below(twister: Twister, bound: int) -> np.int64:
     """`Random.randint(0, bound - 1)` and all that rests on it; 1 <= bound < 2**62."""
     bits = bit_length(bound)
@@ -170,32 +173,48 @@ def below(twister: Twister, bound: int) -> np.int64:
     return value
 
 
-@compiled
-def shuffle(twister: Twister, items: npt.NDArray[np.integer]) -> None:
-    """`Random.shuffle` of fewer than 2**32 items, in place.
+@inlined
+def draw_swaps(twister: Twister, start: int, end: int, swaps: Swaps, first: int) -> None:
+    """The draws of `Random.shuffle` for items end - 1 down to `start`, from 1 to 2**32 - 1.
+
+    It swaps item i with item swaps[first + i - start], the last one first. To draw them and to do
+    them (elsewhere, later) takes no longer than both at once, where each waits for the other.
 
     A word that is too large for its place, nearly one in three, is drawn again. No branch decides
-    it, as none could be foretold: such a word swaps an item with itself, and the place stays.
+    it, as none could be foretold: such a word is written as well, and the place stays.
     """
-    bits = bit_length(len(items))
-    at, end, last = np.int64(twister[AT]), np.int64(twister[END]), np.int64(len(items) - 1)
-    while last > 0:
+    bits, last, before = bit_length(end), np.uint32(end - 1), np.uint64(first - start)
+    at, behind = np.int64(twister[AT]), np.int64(twister[END])
+    while last >= start:
         shift = np.uint32(32 - bits)
-        lowest = max((np.int64(1) << (bits - 1)) - 1, 1)  # the last place that takes so many bits
+        # The last place that takes so many bits.
+        lowest = np.uint32(max((np.int64(1) << (bits - 1)) - 1, np.int64(start)))
         while last >= lowest:
-            if at == end:
+            if at == behind:
                 twister[AT] = at
                 at = reserve(twister, 1)
-                end = np.int64(twister[END])
-            while at < end and last >= lowest:
-                drawn = np.int64(twister[np.uint64(at)] >> shift)
-                fits = drawn <= last
-                i, j = np.uint64(last), np.uint64(drawn if fits else last)
-                items[i], items[j] = items[j], items[i]
-                last -= np.int64(fits)
+                behind = np.int64(twister[END])
+            while at < behind and last >= lowest:
+                drawn = np.uint32(twister[np.uint64(at)] >> shift)
+                swaps[before + np.uint64(last)] = drawn
+                last = np.uint32(last - np.uint32(1) + np.uint32(last < drawn))
                 at += 1
         bits -= 1
     twister[AT] = at
+
+
+@compiled
+def shuffle(twister: Twister, items: npt.NDArray[np.integer]) -> None:
+    """`Random.shuffle` of fewer than 2**32 items, in place."""
+    swaps = np.empty(min(len(items), _SWAPS_AT_ONCE), np.uint32)
+    end = len(items)
+    while end > 1:
+        start = max(end - len(swaps), 1)
+        draw_swaps(twister, start, end, swaps, 0)
+        for last in range(end - 1, start - 1, -1):
+            i, j = np.uint64(last), np.uint64(swaps[np.uint64(last - start)])
+            items[i], items[j] = items[j], items[i]
+        end = start
 
 
 @compiled

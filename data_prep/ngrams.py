@@ -12,6 +12,8 @@ a budget is used up are also SpanBERT's (arXiv 1907.10529, section 3.1).
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -34,7 +36,7 @@ def choose_ngrams(
     continues: npt.NDArray[np.uint8],
     part_ends: Longs,
     order: Longs,
-    chosen: Longs,
+    chosen: npt.NDArray[np.unsignedinteger[Any]],
     size: int,
     wanted: int,
 ) -> int:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from bert_tf.compiled import compiled
+from bert_tf.compiled import inlined
 from data_prep.mersenne import AT, Twister, below, reserve, uniform
 
 Longs = npt.NDArray[np.int64]
@@ -27,7 +27,7 @@ _GROUP = 256
 _HALF = 1 << 31
 
 
-@compiled
+@inlined
 def draw_target(twister: Twister, max_tokens: int, short_seq_prob: float) -> int:
     """How many tokens the pairs of one pass over a document should have."""
     if uniform(twister) < short_seq_prob:
@@ -35,7 +35,7 @@ def draw_target(twister: Twister, max_tokens: int, short_seq_prob: float) -> int
     return max_tokens
 
 
-@compiled
+@inlined
 def draw_pair(
     twister: Twister,
     sentence_starts: Longs,
@@ -81,7 +81,7 @@ def draw_pair(
     return after
 
 
-@compiled
+@inlined
 def sentences_of(sentence_starts: Longs, first: int, end: int, token: int) -> int:
     """The end of the fewest sentences from `first` on that reach `token`; at most `end`."""
     after = first + 1
@@ -90,7 +90,7 @@ def sentences_of(sentence_starts: Longs, first: int, end: int, token: int) -> in
     return after
 
 
-@compiled
+@inlined
 def _draw_random_span(
     twister: Twister,
     sentence_starts: Longs,
@@ -116,7 +116,7 @@ def _draw_random_span(
     pair[END_B] = sentence_starts[last]
 
 
-@compiled
+@inlined
 def truncate(twister: Twister, pair: Longs, max_tokens: int) -> None:
     """Takes single tokens off the longer part until both have `max_tokens` in all.
 

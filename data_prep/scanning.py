@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bert_tf.compiled import compiled, inlined
+from bert_tf.compiled import compiled, inlined, uncounted
 from bert_tf.tokenization import MAX_INPUT_CHARS_PER_WORD
 from bert_tf.unaligned import load_8
 from data_prep.byte_table import LONGEST_KEY, Bytes
@@ -68,7 +68,7 @@ def chunk_end(data: Bytes, kinds: Bytes, start: int) -> int:
     return end
 
 
-@compiled
+@uncounted
 def next_line(cursor: Longs) -> None:
     """Goes on after the newline at the cursor."""
     cursor[AT] += 1
@@ -78,7 +78,7 @@ def next_line(cursor: Longs) -> None:
     cursor[HIGH_BYTES] = cursor[SHOWS] = 0
 
 
-@compiled
+@uncounted
 def _end_line(counts: Ints, cursor: Longs) -> bool:
     """Notes the line that ends at the cursor; False where its bytes must decide if it is blank."""
     found = cursor[TOKENS] - cursor[LINE_TOKENS]
@@ -101,13 +101,15 @@ def scan(
 ) -> int:
     """Goes on with a block until its end or until Python is needed; see `DONE`."""
     asked = DONE
+    word = np.empty(_WRAPPED + 1, np.uint8)
+    prefixes = np.empty(LONGEST_KEY, np.uint64)
     while asked == DONE and cursor[AT] < len(data):
         _scan_plain(data, rules, pieces, spelt, tokens, counts, cursor)
-        asked = _scan_any(data, rules, pieces, tokens, counts, cursor)
+        asked = _scan_any(data, rules, pieces, tokens, counts, cursor, word, prefixes)
     return asked
 
 
-@compiled
+@uncounted
 def _scan_plain(
     data: Bytes,
     rules: Rules,
@@ -157,20 +159,26 @@ def _scan_plain(
     cursor[AT], cursor[TOKENS] = at, count
 
 
-@compiled
+@uncounted
 def _scan_any(
-    data: Bytes, rules: Rules, pieces: Pieces, tokens: Ints, counts: Ints, cursor: Longs
+    data: Bytes,
+    rules: Rules,
+    pieces: Pieces,
+    tokens: Ints,
+    counts: Ints,
+    cursor: Longs,
+    word: Bytes,
+    prefixes: npt.NDArray[np.uint64],
 ) -> int:
     """Goes on until a word may be plain, until the end, or until Python is needed; see `DONE`.
 
-    What Python must do a whole chunk for has taken back the chunk's tokens.
+    What Python must do a whole chunk for has taken back the chunk's tokens. `word` and `prefixes`
+    are scratch.
     """
     kinds, small, high_kinds = rules.kinds, rules.lowered, rules.high_kinds
     characters, symbols = rules.spelt, rules.symbols
     (slots, keys), ids = pieces.table, pieces.ids
     longest, unknown = pieces.longest, pieces.unknown
-    word = np.empty(_WRAPPED + 1, np.uint8)
-    prefixes = np.empty(LONGEST_KEY, np.uint64)
     size, more = 0, 0  # `more`: bytes of a character after its first
     at, count, start = cursor[AT], cursor[TOKENS], cursor[AT]
     while at < len(data):
@@ -237,7 +245,7 @@ def _part_of_word(data: Bytes, at: int, lower: bool) -> np.uint64:
     return first_bytes(text, word_length(text))
 
 
-@compiled
+@uncounted
 def _decode(data: Bytes, at: int) -> tuple[np.int64, int]:
     """The character that starts with the byte at `at`, beyond ASCII, and how many bytes it has.
 

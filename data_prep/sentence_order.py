@@ -8,7 +8,7 @@ token nothing can be made. Compiled.
 
 from __future__ import annotations
 
-from bert_tf.compiled import compiled
+from bert_tf.compiled import inlined
 from data_prep.mersenne import Twister, below, uniform
 from data_prep.pairs import (
     END_A,
@@ -23,7 +23,7 @@ from data_prep.pairs import (
 )
 
 
-@compiled
+@inlined
 def draw_ordered(
     twister: Twister,
     sentence_starts: Longs,
@@ -62,7 +62,7 @@ def draw_ordered(
     return after
 
 
-@compiled
+@inlined
 def draw_next(
     twister: Twister,
     sentence_starts: Longs,

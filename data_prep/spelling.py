@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from bert_tf.compiled import compiled, inlined
+from bert_tf.compiled import inlined, uncounted
 from bert_tf.tokenization import MAX_INPUT_CHARS_PER_WORD
 from data_prep.byte_table import (
     HASH_SEEDS,
@@ -50,7 +50,7 @@ def no_words_spelt() -> Short:
     return rows_in_lines(_WORDS, _PIECES + MOST_PIECES // 2)
 
 
-@compiled
+@uncounted
 def spell_short(
     first: np.uint64,
     second: np.uint64,
@@ -170,7 +170,7 @@ def write_word(
     return count
 
 
-@compiled
+@uncounted
 def _spell(
     word: Bytes,
     size: int,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import tensorflow as tf
 
-from bert_tf.inputs.datasets import EXAMPLE_WEIGHT, Batch
+from bert_tf.inputs.datasets import EXAMPLE_WEIGHT, Batch, prefetch
 from bert_tf.inputs.examples import (
     Array,
     ExampleTable,
@@ -138,4 +138,4 @@ class TableSource:
             return batch
 
         steps = tf.data.Dataset.range(first * local, last if last == _ENDLESS else last * local)
-        return steps.map(load).prefetch(tf.data.AUTOTUNE)
+        return prefetch(steps.map(load))

@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from bert_tf.compiled import compiled, inlined
+from bert_tf.compiled import compiled, inlined, uncounted
 from bert_tf.inputs.checksums import crc32c, crc32c_of_four, crc32c_of_word
 from bert_tf.inputs.frame_layout import (
     FLOAT,
@@ -82,7 +82,12 @@ class FrameEncoder:
         frames = np.empty(len(rows) * self._most_bytes + WORD, np.uint8)
         values = np.ascontiguousarray(rows).view(np.uint32).reshape(-1)
         starts, ends = np.empty((2, len(rows)), np.int64)
-        size = _encode(values, *self._layout, frames, starts, ends)
+        features = len(self._layout.lengths)
+        scratch = (
+            *np.empty((2, features), np.int64),
+            *np.empty((2, self.width + features), np.uint64),
+        )
+        size = _encode(values, *self._layout, frames, starts, ends, *scratch)
         if size < 0:
             raise RecordError(
                 f"Row {-size - 1} holds a negative number; rows in bulk hold ids, counts and "
@@ -92,7 +97,7 @@ class FrameEncoder:
         return frames[:size]
 
 
-@compiled
+@uncounted
 def _encode(
     values: Words,
     lengths: Longs,
@@ -103,6 +108,10 @@ def _encode(
     frames: Bytes,
     starts: Longs,
     ends: Longs,
+    kinds: Longs,
+    payloads: Longs,
+    pairs: Pairs,
+    sizes: Pairs,
 ) -> int:
     """Writes frames without the sums of their Examples, which are to be frames[starts : ends].
 
@@ -111,9 +120,6 @@ def _encode(
     """
     features, head_width = len(lengths), heads.shape[1]
     all_heads = heads.reshape(-1)
-    kinds, payloads = np.empty(features, np.int64), np.empty(features, np.int64)
-    room = np.sum(lengths) + features
-    pairs, sizes = np.empty(room, np.uint64), np.empty(room, np.uint64)
     varints, varint_sizes = pairs.view(np.uint32), sizes.view(np.uint32)
     at = begin = 0
     for row in range(len(starts)):

@@ -21,13 +21,12 @@ from typing import IO, Any
 
 import google_crc32c
 
-from bert_tf.files import begin_sync, sync, write_text
+from bert_tf.files import EarlySync, sync, write_text
 from bert_tf.inputs.record_schema import RecordError, RecordSchema
 
 _HEADER = struct.Struct("<QI")
 _CRC = struct.Struct("<I")
 _MANIFEST_VERSION = 1
-_SYNC_BYTES = 8 << 20  # the disk is told to begin with so many at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +88,7 @@ class RecordWriter:
         self._partial = _partial_path(self.path)
         self._file = _open_locked(self._partial)
         self._headers: dict[int, bytes] = {}
-        self._sent = 0  # bytes that the disk was told to begin with
+        self._early_sync = EarlySync(self._file.fileno())
 
     def write(self, record: bytes) -> None:
         """Appends one serialized record."""
@@ -105,16 +104,12 @@ class RecordWriter:
         """Appends `records` records that are framed already (`frames.FrameEncoder`)."""
         self._file.write(frames)
         self.records += records
-        end = self._file.tell() // _SYNC_BYTES * _SYNC_BYTES
-        if end > self._sent:
-            self._file.flush()
-            begin_sync(self._file.fileno(), self._sent, end - self._sent)
-            self._sent = end
+        self._early_sync.grown(self._file.tell())
 
     def finish(self) -> None:
         """Brings every byte to the disk, still under the temporary name."""
         self._file.flush()
-        os.fsync(self._file.fileno())
+        self._early_sync.finish()
 
     def publish(self) -> None:
         """Gives the finished file its name, and writes its manifest."""
@@ -128,13 +123,17 @@ class RecordWriter:
             text = json.dumps(manifest.to_json(), indent=1, sort_keys=True) + "\n"
             write_text(described, text)
         sync(self.path.parent)
-        self._file.close()
+        self._close()
 
     def discard(self) -> None:
         """Removes the temporary file; the name keeps what it had."""
         if not self._file.closed:
             self._partial.unlink(missing_ok=True)
-            self._file.close()
+            self._close()
+
+    def _close(self) -> None:
+        self._early_sync.close()
+        self._file.close()
 
     def __enter__(self) -> RecordWriter:
         return self

@@ -42,10 +42,8 @@ class Evaluator(orbit.AbstractEvaluator):
     ) -> None:
         self.task, self.state, self._progress = task, state, progress
         size = state.options.eval_batch_size
-        self._iterator = iter(
-            state.runtime.strategy.distribute_datasets_from_function(
-                lambda context: source.evaluation(size, max_batches, context)
-            )
+        self._iterator = state.runtime.iterate(
+            lambda context: source.evaluation(size, max_batches, context)
         )
 
     def evaluate(self, num_steps: tf.Tensor) -> dict[str, float]:
@@ -134,11 +132,8 @@ class Predictor:
         Returns:
             See `tasks.job.Outputs`.
         """
-        strategy = self.state.runtime.strategy
-        iterator = iter(
-            strategy.distribute_datasets_from_function(
-                lambda context: source.evaluation(batch_size, None, context)
-            )
+        iterator = self.state.runtime.iterate(
+            lambda context: source.evaluation(batch_size, None, context)
         )
         order = evaluation_order(source.table)
         gathered: dict[str, list[np.ndarray]] = {}

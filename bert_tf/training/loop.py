@@ -35,9 +35,9 @@ class Trainer(orbit.AbstractTrainer):
 
     def __init__(self, task: Task, state: State, optimizer: Optimizer, source: Source) -> None:
         self.task, self.state, self._optimizer = task, state, optimizer
-        strategy, options = state.runtime.strategy, state.options
+        options = state.options
         done = int(state.step.numpy())
-        distributed = strategy.distribute_datasets_from_function(
+        self._iterator = state.runtime.iterate(
             lambda context: source.training(
                 options.train_batch_size,
                 shuffle=options.shuffle,
@@ -46,7 +46,6 @@ class Trainer(orbit.AbstractTrainer):
                 context=context,
             )
         )
-        self._iterator = iter(distributed)
         self._sum_names = ("loss", *task.sum_names)
         self._compute = gradient_function(
             task,

@@ -6,10 +6,13 @@ This module is the only one that sets global state of TensorFlow and Keras.
 import json
 import os
 import socket
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import keras
 import tensorflow as tf
+
+from bert_tf.inputs.datasets import Batch
 
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker_mirrored", "tpu")
 PRECISIONS = {
@@ -111,6 +114,19 @@ class Runtime:
         if self.name == "tpu":  # A TPU compiles every shape: one only.
             return 0
         return _COMPILED_LENGTHS if self.jit_compile else _LENGTHS
+
+    def iterate(
+        self, dataset_of: Callable[[tf.distribute.InputContext], tf.data.Dataset]
+    ) -> Iterator[Batch]:
+        """An iterator of batches for `strategy.run`, from the dataset of each input pipeline.
+
+        On one device it is the dataset's own. A strategy puts another pipeline behind it, with a
+        thread that TensorFlow tunes it by; who lets go of the iterator may wait for that thread as
+        long as the iterator was used (see `datasets.prefetch`).
+        """
+        if self.name == "one_device":
+            return iter(dataset_of(tf.distribute.InputContext()))
+        return iter(self.strategy.distribute_datasets_from_function(dataset_of))
 
     def describe(self) -> str:
         """One line for the person at the terminal."""

@@ -4,7 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numba.core.errors import TypingError
 
 from bert_tf import compiled
 
@@ -87,3 +89,23 @@ def test_a_folder_that_the_user_names_comes_first(monkeypatch, tmp_path):
     assert compiled.compiled(double)(21) == 42
     assert {path.suffix for path in tmp_path.rglob("*.nb?")} == {".nbc", ".nbi"}
     assert str(tmp_path / "mine") == compiled.config.CACHE_DIR
+
+
+@compiled.uncounted
+def last_of_a_part(values, size):
+    part = values[:size]
+    return part[size - 1]
+
+
+@compiled.uncounted
+def a_new_array(size):
+    return np.zeros(size)
+
+
+def test_uncounted_code_leaves_references_as_they_are():
+    values = np.arange(5)
+    before = sys.getrefcount(values)
+    assert [last_of_a_part(values, size) for size in range(1, 6)] == [0, 1, 2, 3, 4]
+    assert sys.getrefcount(values) == before
+    with pytest.raises(TypingError, match="Only accept returning of array passed"):
+        a_new_array(3)

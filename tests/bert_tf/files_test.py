@@ -1,9 +1,13 @@
 """Files are replaced whole or not at all."""
 
+import os
+import threading
+import time
+
 import pytest
 
 from bert_tf import files
-from bert_tf.files import begin_sync, replacing, write_text
+from bert_tf.files import EarlySync, replacing, write_text
 
 
 def test_the_new_file_takes_the_place_of_the_old(tmp_path):
@@ -58,23 +62,56 @@ def test_text_is_utf_8_with_its_own_line_ends(tmp_path):
     assert target.read_bytes() == "Orléans\nzwei\r\n".encode()
 
 
-@pytest.mark.parametrize("system_has_it", [True, False])
-def test_beginning_to_sync_changes_nothing(tmp_path, monkeypatch, system_has_it):
-    if not system_has_it:
-        monkeypatch.setattr(files, "_sync_file_range", lambda: None)
-    path = tmp_path / "records"
-    with path.open("wb") as file:
-        file.write(bytes(10_000))
-        file.flush()
-        begin_sync(file.fileno(), 0, 8192)
-        begin_sync(file.fileno(), 8192, 0)
-        file.write(b"more")
-    assert path.read_bytes() == bytes(10_000) + b"more"
+class FakeDisk:
+    """Stands for `os.fsync`: notes the size of the file at each call, and fails when told to."""
+
+    def __init__(self, monkeypatch):
+        self.sizes, self.error, self.go_on = [], None, threading.Event()
+        self.go_on.set()
+        monkeypatch.setattr("bert_tf.files.os.fsync", self.sync)
+
+    def sync(self, descriptor):
+        self.go_on.wait(10)
+        self.sizes.append(os.fstat(descriptor).st_size)
+        if self.error:
+            raise self.error
 
 
-def test_beginning_to_sync_names_the_bytes(tmp_path, monkeypatch):
-    calls = []
-    monkeypatch.setattr(files, "_sync_file_range", lambda: lambda *call: calls.append(call))
-    begin_sync(7, 8192, 4096)
-    begin_sync(7, 8192, 0)
-    assert calls == [(7, 8192, 4096, 2)]
+def wait_for(condition):
+    end = time.monotonic() + 10
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.001)
+    assert condition()
+
+
+def test_a_file_is_synced_while_it_grows(tmp_path, monkeypatch):
+    disk = FakeDisk(monkeypatch)
+    monkeypatch.setattr(files, "_SYNC_BYTES", 100)
+    with (tmp_path / "records").open("wb", buffering=0) as file:
+        early = EarlySync(file.fileno())
+        for written in (99, 100):
+            file.write(bytes(written))
+            early.grown(file.tell())
+        wait_for(lambda: disk.sizes == [199])  # 99 were too few
+        disk.go_on.clear()
+        for _ in range(3):  # while one sync runs no other begins
+            file.write(bytes(100))
+            early.grown(file.tell())
+        disk.go_on.set()
+        early.finish()
+        early.close()
+    assert disk.sizes == [199, 499, 499]
+
+
+@pytest.mark.parametrize("told_by", ["grown", "finish"])
+def test_an_error_of_an_early_sync_is_told_later(tmp_path, monkeypatch, told_by):
+    disk = FakeDisk(monkeypatch)
+    disk.error = OSError(5, "Input/output error")
+    with (tmp_path / "records").open("wb", buffering=0) as file:
+        early = EarlySync(file.fileno())
+        early.grown(1 << 30)
+        wait_for(lambda: disk.sizes)
+        disk.error = None  # the system tells of an error once
+        with pytest.raises(OSError, match="Input/output error"):
+            early.grown(1 << 31) if told_by == "grown" else early.finish()
+        early.close()

@@ -52,6 +52,13 @@ def test_evaluation_shows_each_example_once():
     assert len(list(source.evaluation(8, 2, ONE))) == source.evaluation_batches(8, 2) == 2
 
 
+def test_nothing_tunes_the_pipelines():
+    source = TableSource(table(21))
+    made = source.training(8, shuffle=True, seed=1, first_batch=0, context=ONE)
+    for dataset in (made, source.evaluation(8, None, ONE)):
+        assert dataset.options().autotune.enabled is False
+
+
 def test_one_length_has_static_shapes():
     source = TableSource(table(20), multiple=0)
     spec = source.evaluation(4, None, ONE).element_spec

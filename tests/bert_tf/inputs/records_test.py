@@ -357,18 +357,33 @@ def test_no_tensorflow_is_imported():
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
 
 
-def test_the_disk_begins_with_what_is_in_the_file(tmp_path, monkeypatch):
-    begun, path = [], tmp_path / "r"
+def test_frames_are_synced_while_they_are_written(tmp_path, monkeypatch):
+    synced, sync, path = [], os.fsync, tmp_path / "r"
 
-    def begin(descriptor, start, size):
-        begun.append((start, size))
-        assert start + size <= os.fstat(descriptor).st_size
+    def watched(descriptor):
+        synced.append(os.fstat(descriptor).st_size)
+        sync(descriptor)
 
-    monkeypatch.setattr("bert_tf.inputs.record_files.begin_sync", begin)
-    monkeypatch.setattr("bert_tf.inputs.record_files._SYNC_BYTES", 4096)
+    monkeypatch.setattr("bert_tf.files.os.fsync", watched)
+    frames = bytes(range(256)) * (12 << 10)
     with RecordWriter(path) as writer:
-        for size in (100, 5000, 100, 12_000, 10):
-            writer.write_frames(memoryview(bytes([size % 251]) * size), 1)
-    assert begun == [(0, 4096), (4096, 12_288)]
-    parts = [bytes([size % 251]) * size for size in (100, 5000, 100, 12_000, 10)]
-    assert path.read_bytes() == b"".join(parts)
+        for _ in range(4):
+            writer.write_frames(memoryview(frames), 1)
+        writer.finish()
+        assert len(synced) >= 2
+        assert synced[-1] == 4 * len(frames)
+    assert path.read_bytes() == 4 * frames
+
+
+def test_no_file_appears_after_an_early_sync_has_failed(tmp_path, monkeypatch):
+    calls = []
+
+    def once_full(descriptor):
+        calls.append(descriptor)
+        if len(calls) == 1:  # the system tells of an error once
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("bert_tf.files.os.fsync", once_full)
+    with pytest.raises(OSError, match="No space left"), RecordWriter(tmp_path / "r") as writer:
+        writer.write_frames(memoryview(bytes(9 << 20)), 1)
+    assert not list(tmp_path.iterdir())

@@ -84,6 +84,20 @@ def test_precision_sets_the_policy_and_the_line_says_it(monkeypatch):
         assert running.describe() == "mirrored, 2 replicas, float32, graph"
 
 
+def numbers(context):
+    return tf.data.Dataset.range(6 * (context.input_pipeline_id + 1))
+
+
+def test_each_replica_gets_the_next_batch():
+    with small.started(RuntimeOptions(distribution_strategy="one_device")) as running:
+        iterator = running.iterate(numbers)
+        assert isinstance(iterator, tf.data.Iterator)  # no strategy's, whose end is waited for
+        assert [int(batch) for batch in iterator] == list(range(6))
+    with small.started(RuntimeOptions(logical_cpus=2)) as running:
+        steps = [running.strategy.experimental_local_results(b) for b in running.iterate(numbers)]
+        assert [[int(batch) for batch in step] for step in steps] == [[0, 1], [2, 3], [4, 5]]
+
+
 @pytest.mark.parametrize(
     ("jobs", "task", "chief"),
     [
