@@ -73,9 +73,10 @@ def _compiler(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
 
 compiled = _compiler(_nrt=True)
-# For a function that makes no array, and calls none that returns one it made: references to those
-# it was given are not counted. Its caller has them anyway, and counting takes longer than most of
-# what is done in between. Numba refuses to compile one that does make an array. (The option has no
-# documentation. `compiled` names it because a function else takes it over from its caller.)
+# For a function that makes no array, returns none and calls none that returns one: references to
+# those it was given are not counted. Its caller has them anyway, and counting takes longer than
+# most of what is done in between. Numba notices some breaches only; a test reads the sources for
+# the rest. (The option has no documentation. `compiled` names it because a function else takes it
+# over from its caller.)
 uncounted = _compiler(_nrt=False)
 inlined = _compiler(inline="always")

@@ -97,7 +97,7 @@ class EarlySync:
         self._begun = 0
 
     def grown(self, size: int) -> None:
-        """Says how many bytes the file has; OSError where some did not come to the disk."""
+        """Says how many bytes were written; OSError where some did not come to the disk."""
         if size - self._begun >= _SYNC_BYTES and (self._running is None or self._running.done()):
             self._wait()
             self._begun = size
@@ -109,7 +109,7 @@ class EarlySync:
         os.fsync(self._descriptor)
 
     def close(self) -> None:
-        """The file may be closed afterwards."""
+        """Waits for a sync that runs; the file may be closed afterwards."""
         self._thread.shutdown()
 
     def _wait(self) -> None:

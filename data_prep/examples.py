@@ -51,6 +51,7 @@ Batches = Generator[list[tuple[memoryview, int]], None, None]
 
 _MOST_EXAMPLES = 2**32
 _PREDICTIONS_PER_BLOCK = 1 << 17
+_SWAPS_PER_BLOCK = 1 << 20
 _ROWS_PER_BATCH = 2048
 _BATCHES_PER_RELEASE = 16
 
@@ -103,7 +104,7 @@ class _Block:
 
     Attributes:
       swaps: of the shuffled tokens of each example, where predictions still lack their positions
-        (`masking.choose_for_all`).
+        (`masking.choose_for_all`); else none.
     """
 
     pairs: Longs
@@ -115,7 +116,8 @@ class _Block:
     def with_room_for(cls, examples: int, options: GenerationOptions, by_tokens: bool) -> _Block:
         """`examples` rows, or more; swaps where each token is chosen `by_tokens`."""
         most = options.max_predictions_per_seq
-        rows = max(examples, _PREDICTIONS_PER_BLOCK // most)
+        usual = min(_PREDICTIONS_PER_BLOCK // most, _SWAPS_PER_BLOCK // options.max_seq_length)
+        rows = max(examples, usual)
         return cls(
             np.empty((rows, PAIR_COLUMNS), np.int64),
             np.empty(rows, np.int64),

@@ -57,7 +57,7 @@ class MaskRules(NamedTuple):
       chosen: [max_seq_length], scratch.
       swaps: [max_seq_length], scratch.
       part_ends: int64 [max_seq_length], where each part of the sequence ends, counted in tokens
-        without special ones; set for `draw_in_parts`.
+        without special ones; set for each sequence.
     """
 
     wanted: Longs
@@ -213,7 +213,7 @@ def _draw_replacements(
 def choose_tokens(
     swaps: Swaps, first_swap: int, size: int, count: int, chosen: TokenNumbers
 ) -> None:
-    """The first `count` of `size` shuffled tokens; the rest of `chosen` is scratch."""
+    """The first `count` (one or more) of `size` shuffled tokens; more of `chosen` is scratch."""
     for token in range(size):
         chosen[np.uint64(token)] = token
     before = np.uint64(first_swap - 1)

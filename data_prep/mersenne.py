@@ -175,7 +175,7 @@ def below(twister: Twister, bound: int) -> np.int64:
 
 @inlined
 def draw_swaps(twister: Twister, start: int, end: int, swaps: Swaps, first: int) -> None:
-    """The draws of `Random.shuffle` for items end - 1 down to `start`, from 1 to 2**32 - 1.
+    """The draws of `Random.shuffle` for items end - 1 down to `start`; 1 <= start, end < 2**32.
 
     It swaps item i with item swaps[first + i - start], the last one first. To draw them and to do
     them (elsewhere, later) takes no longer than both at once, where each waits for the other.
@@ -183,7 +183,8 @@ def draw_swaps(twister: Twister, start: int, end: int, swaps: Swaps, first: int)
     A word that is too large for its place, nearly one in three, is drawn again. No branch decides
     it, as none could be foretold: such a word is written as well, and the place stays.
     """
-    bits, last, before = bit_length(end), np.uint32(end - 1), np.uint64(first - start)
+    bits, last = bit_length(end), np.uint32(max(end, 1) - 1)
+    before = np.uint64(first - start)
     at, behind = np.int64(twister[AT]), np.int64(twister[END])
     while last >= start:
         shift = np.uint32(32 - bits)

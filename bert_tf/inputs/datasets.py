@@ -324,15 +324,16 @@ def share_of_worker(
         return {**batch, EXAMPLE_WEIGHT: tf.cast(real, tf.float32)}
 
     batches = batches.enumerate(first_batch or 0)
+    # Nothing tunes it (`prefetch`): one call for each core.
     parts = batches.flat_map(shares).map(parsed, num_parallel_calls=tf.data.AUTOTUNE)
     return prefetch(parts)
 
 
 def prefetch(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """Makes batches ahead of their use, without a thread of TensorFlow's that tunes how many.
+    """Makes batches ahead of their use, in a pipeline that TensorFlow does not tune.
 
-    Who lets go of an iterator waits for that thread, and it sleeps for 10 ms, then 20, 40, and so
-    on: prediction would end after up to twice its time.
+    Who lets go of an iterator waits for the thread that does, and it sleeps for 10 ms, then 20, 40,
+    and so on: prediction would end after up to twice its time.
     """
     options = tf.data.Options()
     options.autotune.enabled = False

@@ -50,8 +50,9 @@ def layout_of(schema: RecordSchema) -> Layout:
     floats = np.array([feature.kind == "float" for feature in schema.features], bool)
     least = np.where(floats, FLOAT * lengths, lengths)  # bytes that the values take
     most = np.where(floats, least, MOST_VARINT * lengths)
+    head_of = feature_prefix.__wrapped__  # each is asked for once: what is cached stays
     heads = [
-        feature_prefix(feature.name, feature.kind, payload)
+        head_of(feature.name, feature.kind, payload)
         for feature, first, last in zip(schema.features, least, most, strict=True)
         for payload in range(first, last + 1)
     ]

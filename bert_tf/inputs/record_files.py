@@ -132,8 +132,10 @@ class RecordWriter:
             self._close()
 
     def _close(self) -> None:
-        self._early_sync.close()
-        self._file.close()
+        try:
+            self._early_sync.close()
+        finally:
+            self._file.close()
 
     def __enter__(self) -> RecordWriter:
         return self

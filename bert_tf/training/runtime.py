@@ -120,9 +120,10 @@ class Runtime:
     ) -> Iterator[Batch]:
         """An iterator of batches for `strategy.run`, from the dataset of each input pipeline.
 
-        On one device it is the dataset's own. A strategy puts another pipeline behind it, with a
-        thread that TensorFlow tunes it by; who lets go of the iterator may wait for that thread as
-        long as the iterator was used (see `datasets.prefetch`).
+        On one device it is the dataset's own, whose batches are copied to a GPU in the step. A
+        strategy puts another pipeline behind it, which copies ahead, but with a thread that
+        TensorFlow tunes it by; who lets go of the iterator may wait for that thread as long as the
+        iterator was used (see `datasets.prefetch`).
         """
         if self.name == "one_device":
             return iter(dataset_of(tf.distribute.InputContext()))

@@ -1,5 +1,7 @@
 """What is kept of compiled functions is never stale, and need not be kept at all."""
 
+import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -100,6 +102,23 @@ def last_of_a_part(values, size):
 @compiled.uncounted
 def a_new_array(size):
     return np.zeros(size)
+
+
+def uncounted_functions():
+    paths = [path for part in ("bert_tf", "data_prep") for path in (ROOT / part).rglob("*.py")]
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in sorted(paths)]
+    functions = [n for tree in trees for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)]
+    return [f for f in functions if "uncounted" in map(ast.unparse, f.decorator_list)]
+
+
+@pytest.mark.parametrize("function", uncounted_functions(), ids=lambda function: function.name)
+def test_uncounted_code_makes_and_returns_no_array(function):
+    numbers = {"int64", "uint64", "int32", "uint32", "uint8", "bool_"}
+    for node in ast.walk(function):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("np."):
+            assert ast.unparse(node.func).removeprefix("np.") in numbers
+    names = set(re.findall(r"\w+", ast.unparse(function.returns)))
+    assert names <= {"None", "int", "bool", "tuple", "np", *numbers}
 
 
 def test_uncounted_code_leaves_references_as_they_are():

@@ -73,8 +73,9 @@ class FakeDisk:
     def sync(self, descriptor):
         self.go_on.wait(10)
         self.sizes.append(os.fstat(descriptor).st_size)
-        if self.error:
-            raise self.error
+        error, self.error = self.error, None  # the system tells of an error once
+        if error:
+            raise error
 
 
 def wait_for(condition):
@@ -92,7 +93,8 @@ def test_a_file_is_synced_while_it_grows(tmp_path, monkeypatch):
         for written in (99, 100):
             file.write(bytes(written))
             early.grown(file.tell())
-        wait_for(lambda: disk.sizes == [199])  # 99 were too few
+        wait_for(lambda: early._running.done())
+        assert disk.sizes == [199]  # 99 were too few
         disk.go_on.clear()
         for _ in range(3):  # while one sync runs no other begins
             file.write(bytes(100))
@@ -110,8 +112,7 @@ def test_an_error_of_an_early_sync_is_told_later(tmp_path, monkeypatch, told_by)
     with (tmp_path / "records").open("wb", buffering=0) as file:
         early = EarlySync(file.fileno())
         early.grown(1 << 30)
-        wait_for(lambda: disk.sizes)
-        disk.error = None  # the system tells of an error once
+        wait_for(lambda: early._running.done())
         with pytest.raises(OSError, match="Input/output error"):
             early.grown(1 << 31) if told_by == "grown" else early.finish()
         early.close()

@@ -144,6 +144,19 @@ def features(row, length):
     return named
 
 
+def test_an_error_of_the_other_thread_is_raised(tmp_path, monkeypatch):
+    calls = []
+
+    def full_at_the_second(self, values):
+        calls.append(values)
+        if len(calls) == 2:  # the first is before any draw
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("data_prep.store.DiskArray.append", full_at_the_second)
+    with pytest.raises(OSError, match="No space left"):
+        draw(a_corpus(random.Random(1)), tmp_path)
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_full_sentences_hold_every_token_once_a_pass(tmp_path, seed):
     rng = random.Random(seed)

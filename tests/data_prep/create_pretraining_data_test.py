@@ -330,7 +330,10 @@ def test_bytes_that_are_not_utf8_are_counted_and_left_out(tmp_path):
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-@pytest.mark.parametrize("options", [{}, {"do_whole_word_mask": True, "dupe_factor": 7}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"do_whole_word_mask": True, "dupe_factor": 7}, {"next_sentence": "none"}],
+)
 def test_the_number_of_workers_changes_nothing(tmp_path, monkeypatch, options):
     monkeypatch.setattr(documents, "_BLOCK_BYTES", 300)  # many blocks
     monkeypatch.setattr(examples, "_ROWS_PER_BATCH", 11)  # many batches

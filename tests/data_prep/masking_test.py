@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_prep.masking import POSITION_SHIFT, draw_predictions, mask_rules
+from data_prep.masking import (
+    POSITION_SHIFT,
+    choose_for_all,
+    draw_by_tokens,
+    draw_predictions,
+    mask_rules,
+    number_type,
+)
 from data_prep.mersenne import next_word, twister_of
 from data_prep.options import DataError, GenerationOptions, VocabularyIds
 from data_prep.pairs import truncate
@@ -45,6 +52,30 @@ def test_chosen_tokens_are_the_head_of_a_shuffle(length):
             else:
                 assert replacement == peer.randint(0, len(VOCAB) - 1) + 1
         assert next_word(twister) == peer.getrandbits(32)
+
+
+@pytest.mark.parametrize("longest", [128, 70_000])
+@pytest.mark.parametrize("wanted", [1, 2, 20, 200])
+def test_what_draws_leave_can_be_done_later_for_many(longest, wanted):
+    options = GenerationOptions(
+        max_seq_length=longest, max_predictions_per_seq=wanted, masked_lm_prob=0.5
+    )
+    rules = mask_rules(options, VocabularyIds.from_vocab(VOCAB))
+    pairs = np.array([[0, a, 9, 9 + b, 0] for a in (1, 2, 60) for b in (1, 2, 62)])
+    at_once, later = twister_of(random.Random(7)), twister_of(random.Random(7))
+    expected, found = np.empty((2, len(pairs) * wanted), np.int64)
+    swaps = np.empty(len(pairs) * longest, number_type(options))
+    ends, swap, count = np.zeros(len(pairs), np.int64), 0, 0
+    for row, pair in enumerate(pairs):
+        size = int(pair[1] + pair[3] - 9)
+        draw_predictions(at_once, rules, NO_TOKENS, pair, expected[count:])
+        count += draw_by_tokens(
+            later, rules, size, int(rules.wanted[size + 3]), swaps, swap, found, count
+        )
+        ends[row], swap = count, swap + size - 1
+    choose_for_all(swaps, pairs, ends, found, rules)
+    assert found[:count].tolist() == expected[:count].tolist()
+    assert next_word(later) == next_word(at_once)
 
 
 def test_positions_skip_the_separators():

@@ -68,7 +68,9 @@ def test_draws_of_every_kind(seed, bounds):
     assert_same_state(twister, peer)
 
 
-@pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 7, 8, 9, 63, 64, 65, 125, 1000, 70000])
+@pytest.mark.parametrize(
+    "size", [0, 1, 2, 3, 4, 7, 8, 9, 63, 64, 65, 125, 1000, 4096, 4097, 4098, 70000]
+)
 @pytest.mark.parametrize("dtype", [np.int64, np.uint32])
 def test_shuffle(size, dtype):
     peer = random.Random(size)
