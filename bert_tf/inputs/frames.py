@@ -82,12 +82,7 @@ class FrameEncoder:
         frames = np.empty(len(rows) * self._most_bytes + WORD, np.uint8)
         values = np.ascontiguousarray(rows).view(np.uint32).reshape(-1)
         starts, ends = np.empty((2, len(rows)), np.int64)
-        features = len(self._layout.lengths)
-        scratch = (
-            *np.empty((2, features), np.int64),
-            *np.empty((2, self.width + features), np.uint64),
-        )
-        size = _encode(values, *self._layout, frames, starts, ends, *scratch)
+        size = self._write(values, frames, starts, ends)
         if size < 0:
             raise RecordError(
                 f"Row {-size - 1} holds a negative number; rows in bulk hold ids, counts and "
@@ -95,6 +90,14 @@ class FrameEncoder:
             )
         _sign(frames, starts, ends)
         return frames[:size]
+
+    def _write(self, values: Words, frames: Bytes, starts: Longs, ends: Longs) -> int:
+        """`_encode`, with room for what it keeps of a row."""
+        features = len(self._layout.lengths)
+        numbers = np.empty((2, features), np.int64)
+        varints = np.empty((2, self.width + features), np.uint64)
+        size = _encode(values, *self._layout, frames, starts, ends, *numbers, *varints)
+        return int(size)
 
 
 @uncounted
@@ -115,8 +118,9 @@ def _encode(
 ) -> int:
     """Writes frames without the sums of their Examples, which are to be frames[starts : ends].
 
-    Up to a word of garbage comes behind what is written last. Returns how many bytes were written,
-    or -1 - the number of a row that cannot be.
+    Up to a word of garbage comes behind what is written last. `kinds` and `payloads`, int64
+    [features], and `pairs` and `sizes`, uint64 [width + features], are scratch. Returns how many
+    bytes were written, or -1 - the number of a row that cannot be.
     """
     features, head_width = len(lengths), heads.shape[1]
     all_heads = heads.reshape(-1)

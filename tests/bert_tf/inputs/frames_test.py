@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bert_tf.inputs.frame_layout import WORD
-from bert_tf.inputs.frames import FrameEncoder, _encode
+from bert_tf.inputs.frames import FrameEncoder
 from bert_tf.inputs.records import (
     Feature,
     Manifest,
@@ -93,7 +93,7 @@ def test_nothing_is_written_behind_the_room_for_frames(name, number):
     assert size <= len(rows) * encoder._most_bytes
     buffer = np.full(size + WORD + 64, 0xEE, np.uint8)
     starts, ends = np.empty((2, len(rows)), np.int64)
-    assert _encode(rows.view(np.uint32).reshape(-1), *encoder._layout, buffer, starts, ends) == size
+    assert encoder._write(rows.view(np.uint32).reshape(-1), buffer, starts, ends) == size
     assert (buffer[size + WORD :] == 0xEE).all()
 
 
