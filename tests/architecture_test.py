@@ -52,7 +52,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "bert_tf.files",
         "bert_tf.config",
         "bert_tf.optimization",
-        "bert_tf.inputs.datasets",
+        "bert_tf.inputs.source",
         "bert_tf.inputs.examples",
         "bert_tf.inputs.batches",
         "bert_tf.inputs.prefetch",

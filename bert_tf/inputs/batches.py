@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import tensorflow as tf
 
-from bert_tf.inputs.datasets import EXAMPLE_WEIGHT, Batch, prefetch
 from bert_tf.inputs.examples import (
     Array,
     ExampleTable,
@@ -15,13 +14,14 @@ from bert_tf.inputs.examples import (
     evaluation_order,
 )
 from bert_tf.inputs.records import RecordError
+from bert_tf.inputs.source import EXAMPLE_WEIGHT, Batch, prefetch
 
 _ENDLESS = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
 class TableSource:
-    """A table as a source of batches; see `datasets.Source`.
+    """A table as a source of batches; see `source.Source`.
 
     Attributes:
         table: The examples.

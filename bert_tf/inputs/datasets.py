@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -23,55 +22,12 @@ from bert_tf.inputs.records import (
     read_records,
     verify_count,
 )
+from bert_tf.inputs.source import EXAMPLE_WEIGHT, Batch, prefetch
 
 # Records that are mixed in memory. The generator shuffles whole corpora already; this makes epochs
 # differ. (The original's buffer holds 100.)
 SHUFFLE_BUFFER = 10_000
 _FILES_AT_ONCE = 4  # as the original's cycle_length
-
-_BATCHES_AHEAD = 4
-
-# Weight of an example in metrics: 0.0 for those that only fill up the last batch of an evaluation.
-EXAMPLE_WEIGHT = "example_weight"
-
-Batch = dict[str, tf.Tensor]
-
-
-class Source(Protocol):
-    """Where batches come from: record files (here), or examples in memory (`batches`).
-
-    A replica batch is a `Batch` of [B / replicas, ...] with `EXAMPLE_WEIGHT`; those of one global
-    batch follow each other.
-    """
-
-    @property
-    def size(self) -> int:
-        """Number of examples."""
-
-    def fingerprint(self) -> str:
-        """Says which examples these are: a resumed run compares it."""
-
-    def find_fault(self) -> RecordError | None:
-        """The first example that breaks a rule, searched for after a pipeline has failed."""
-
-    def training(
-        self,
-        batch_size: int,
-        *,
-        shuffle: bool,
-        seed: int,
-        first_batch: int,
-        context: tf.distribute.InputContext,
-    ) -> tf.data.Dataset:
-        """A worker's replica batches without end, from global batch `first_batch` on."""
-
-    def evaluation(
-        self, batch_size: int, max_batches: int | None, context: tf.distribute.InputContext
-    ) -> tf.data.Dataset:
-        """A worker's replica batches of all examples, each once; fillers have weight 0.0."""
-
-    def evaluation_batches(self, batch_size: int, max_batches: int | None) -> int:
-        """Number of global batches of `evaluation`."""
 
 
 @dataclass(frozen=True)
@@ -327,17 +283,6 @@ def share_of_worker(
     # Nothing tunes it (`prefetch`): one call for each core.
     parts = batches.flat_map(shares).map(parsed, num_parallel_calls=tf.data.AUTOTUNE)
     return prefetch(parts)
-
-
-def prefetch(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """Makes batches ahead of their use, in a pipeline that TensorFlow does not tune.
-
-    Who lets go of an iterator waits for the thread that does, and it sleeps for 10 ms, then 20, 40,
-    and so on: prediction would end after up to twice its time.
-    """
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return batches.prefetch(_BATCHES_AHEAD).with_options(options)
 
 
 def evaluation_batches(

@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from bert_tf.conversion import tf1
 from bert_tf.inputs.batches import TableSource
-from bert_tf.inputs.datasets import EXAMPLE_WEIGHT, Source
 from bert_tf.inputs.examples import evaluation_order
+from bert_tf.inputs.source import EXAMPLE_WEIGHT, Source
 from bert_tf.tasks.job import Outputs
 from bert_tf.tasks.task import Batch, Predictable, Sums, Task
 from bert_tf.training import reports

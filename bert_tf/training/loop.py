@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import orbit
 import tensorflow as tf
 
-from bert_tf.inputs.datasets import Source
+from bert_tf.inputs.source import Source
 from bert_tf.optimization import Optimizer, global_norm
 from bert_tf.tasks.task import Batch, Sums, Task
 from bert_tf.training import reports

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bert_tf.inputs.datasets import Source
+from bert_tf.inputs.source import Source
 from bert_tf.tasks.task import Sums
 
 

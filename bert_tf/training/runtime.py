@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
-from bert_tf.inputs.datasets import Batch
+from bert_tf.inputs.source import Batch
 
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker_mirrored", "tpu")
 PRECISIONS = {
@@ -123,7 +123,7 @@ class Runtime:
         On one device it is the dataset's own, whose batches are copied to a GPU in the step. A
         strategy puts another pipeline behind it, which copies ahead, but with a thread that
         TensorFlow tunes it by; who lets go of the iterator may wait for that thread as long as the
-        iterator was used (see `datasets.prefetch`).
+        iterator was used (see `source.prefetch`).
         """
         if self.name == "one_device":
             return iter(dataset_of(tf.distribute.InputContext()))

@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from bert_tf.conversion import initialize, tf1
 from bert_tf.conversion.weight_map import named_variables
-from bert_tf.inputs.datasets import Source
+from bert_tf.inputs.source import Source
 from bert_tf.optimization import Optimizer, Schedule, is_frozen, layer_rates
 from bert_tf.tasks.job import BEST_DIRECTORY
 from bert_tf.tasks.task import BuildsModel

@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 
 from bert_tf.inputs.batches import TableSource
-from bert_tf.inputs.datasets import EXAMPLE_WEIGHT
 from bert_tf.inputs.examples import TrainingOrder
 from bert_tf.inputs.records import RecordError
+from bert_tf.inputs.source import EXAMPLE_WEIGHT
 from tests.bert_tf.inputs.examples_test import LENGTH, table
 
 ONE = tf.distribute.InputContext(1, 0, 1)
