@@ -28,7 +28,7 @@ class Chars(NamedTuple):
 
     def where(self, keep: tf.Tensor) -> Chars:
         """Those for which `keep` holds."""
-        return Chars(*(tf.boolean_mask(value, keep) for value in self))
+        return self.at(tf.where(keep)[:, 0])
 
     def at(self, index: tf.Tensor) -> Chars:
         """Those at `index`."""
