@@ -129,7 +129,7 @@ def draw_predictions(
     return draw_in_parts(twister, rules, tokens, pair, 2, predictions)
 
 
-@inlined
+@compiled
 def draw_in_parts(
     twister: Twister,
     rules: MaskRules,

@@ -21,6 +21,7 @@ import signal
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -250,6 +251,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="seed of the moments")
     chosen = parser.parse_args()
     tqdm.tqdm.monitor_interval = 0  # no thread, so that forking is safe
+    # By default all forks share one lock of tqdm, which a life that was killed can hold for ever.
+    tqdm.tqdm.set_lock(threading.RLock())
     create_pretraining_data.define_flags()
     create_pretraining_data.define_flags = lambda: None
     faults: list[str] = []

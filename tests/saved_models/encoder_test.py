@@ -23,7 +23,7 @@ from saved_models import building
 from saved_models.encoder import MLM, NSP, Encoder, Source, expected_answers
 from saved_models.export import export, verify
 from saved_models.preprocessing import Preprocessor
-from tests.support import fused, garden, small
+from tests.support import commands, fused, garden, small
 
 CONFIG = garden.CONFIG
 NAMES = ("input_word_ids", "input_mask", "input_type_ids")
@@ -200,12 +200,18 @@ def published():
 # --- The published interface. ---
 
 
-@pytest.mark.parametrize("name", PREPROCESSOR)
-def test_preprocessor_has_the_published_interface(name, tmp_path):
-    vocab = tmp_path / "vocab.txt"
+@pytest.fixture(scope="module")
+def preprocessor(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("preprocessor")
+    vocab = folder / "vocab.txt"
     vocab.write_text("\n".join(garden.WORDS))
-    tf.saved_model.save(Preprocessor(vocab, True, SIZES["T"]), str(tmp_path / "out"))
-    part = part_of(hub.load(str(tmp_path / "out")), name)
+    tf.saved_model.save(Preprocessor(vocab, True, SIZES["T"]), str(folder / "out"))
+    return hub.load(str(folder / "out"))
+
+
+@pytest.mark.parametrize("name", PREPROCESSOR)
+def test_preprocessor_has_the_published_interface(name, preprocessor):
+    part = part_of(preprocessor, name)
     given, expected = PREPROCESSOR[name]
     check(part() if given is None else part(filled(given)), expected)
 
@@ -544,26 +550,23 @@ def test_a_folder_that_is_there_is_refused(tmp_path):
 
 def test_command(tmp_path):
     source = checkpoint(tmp_path / "in")
-    (tmp_path / "in/bert_config.json").write_text(CONFIG.to_json_string())
-
-    def command(**values):
-        line = [sys.executable, "-m", "saved_models.export", "--export_type=encoder"]
-        line += [f"--{name}={value}" for name, value in values.items()]
-        return subprocess.run(line, cwd=small.ROOT, capture_output=True, text=True, check=False)
-
+    config_file = tmp_path / "in/bert_config.json"
+    config_file.write_text(CONFIG.to_json_string())
     given = {"vocab_file": source.vocab_file, "export_dir": tmp_path / "out"}
-    refused = command(**given)
-    assert (refused.returncode, refused.stderr) == (
-        1, "error: --export_type=encoder exports a model: --init_checkpoint must name one, but is "
-        "empty.\n",
+    with pytest.raises(ValueError, match="--init_checkpoint must name one, but is empty"):
+        commands.run("saved_models.export", export_type="encoder", **given)
+    line = [sys.executable, "-m", "saved_models.export", "--export_type=encoder"]
+    line += [f"--{name}={value}" for name, value in given.items()]
+    line += [f"--init_checkpoint={source.checkpoint}", f"--bert_config_file={config_file}"]
+    done = subprocess.run(
+        [*line, "--do_lower_case=false"],
+        cwd=small.ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    given |= {"init_checkpoint": source.checkpoint, "do_lower_case": False}
-    done = command(**given, bert_config_file=tmp_path / "in/bert_config.json")
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{tmp_path / 'out'}: 4 calls answer as they should\n"
     # What was exported brings its config and vocabulary.
-    again = command(init_checkpoint=tmp_path / "out", export_dir=tmp_path / "again")
-    assert again.returncode == 0, again.stderr
+    given = {"init_checkpoint": tmp_path / "out", "export_dir": tmp_path / "again"}
+    commands.run("saved_models.export", export_type="encoder", **given)
     assert not tf.saved_model.load(str(tmp_path / "again")).do_lower_case.numpy()
 
 

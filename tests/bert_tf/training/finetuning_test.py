@@ -98,7 +98,8 @@ def test_padding_and_replicas_change_nothing(tmp_path):
             toy.run(tmp_path / name, job, do_train=True, do_eval=True, **changes)
         runs[name] = job.scored[0]["logits"]
     for name, logits in runs.items():
-        np.testing.assert_allclose(logits, runs["cut"], atol=1e-4, err_msg=name)
+        # Sums are rounded in another order, and each step of Adam carries that on.
+        np.testing.assert_allclose(logits, runs["cut"], rtol=3e-4, atol=1e-4, err_msg=name)
     assert np.ptp(runs["cut"]) > 0.01
 
 
