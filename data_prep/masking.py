@@ -129,6 +129,7 @@ def draw_predictions(
     return draw_in_parts(twister, rules, tokens, pair, 2, predictions)
 
 
+# Compiled once and not into each caller: it takes long, and a call for a sequence costs little.
 @compiled
 def draw_in_parts(
     twister: Twister,

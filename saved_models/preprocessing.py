@@ -122,32 +122,43 @@ def pack_inputs(
     """`bert_tf.inputs.features.pack` for a batch, in a graph; see `BertPackInputs`.
 
     Where each token of the result comes from is computed, and all are gathered at once: a graph
-    that joins ragged tensors instead has ten times as many operations.
+    that joins ragged tensors instead has many times as many operations.
 
     Raises:
-      tf.errors.InvalidArgumentError: `seq_length` has no room beside the special tokens.
+      tf.errors.InvalidArgumentError: `seq_length` has no room beside the special tokens; two parts
+        of different numbers of rows.
     """
     specials = SPECIALS_SINGLE if len(inputs) == 1 else SPECIALS_PAIR
-    enough = tf.debugging.assert_greater(
-        seq_length, specials, "seq_length must be above the number of special tokens; raise it"
-    )
-    with tf.control_dependencies([enough] if enough is not None else []):
+    rows_of_parts = [_splits(part) for part in inputs]
+    checks = [
+        tf.debugging.assert_greater(
+            seq_length, specials, "seq_length must be above the number of special tokens; raise it"
+        )
+    ]
+    checks += [
+        tf.debugging.assert_equal(
+            tf.size(rows),
+            tf.size(rows_of_parts[0]),
+            "both lists must have as many rows; give each text the one that it is packed with",
+        )
+        for rows in rows_of_parts[1:]
+    ]
+    with tf.control_dependencies([check for check in checks if check is not None]):
         seq_length = tf.identity(seq_length)
-    splits = [_splits(part) for part in inputs]
-    values = tf.concat([*(part.flat_values for part in inputs), [start, end, padding]], axis=0)
-    start_at, end_at, padding_at = tf.unstack(tf.size(values) - 3 + tf.range(3))
+    start_at, end_at, padding_at, offset = range(4)  # in `values`; there the first part begins
+    values = tf.concat([[start, end, padding], *(part.flat_values for part in inputs)], axis=0)
     place = tf.range(seq_length)[None, :]  # [1, T]
-    source = tf.where(place == 0, start_at, padding_at)
-    begin, offset = tf.ones_like(splits[0][:-1])[:, None], tf.constant(0)  # [B, 1]
-    types = tf.zeros_like(place)
-    kept = _kept([each[1:] - each[:-1] for each in splits], seq_length - specials)
-    for number, (each, keep) in enumerate(zip(splits, kept, strict=True)):
-        after = begin + keep[:, None]
-        shown = (place >= begin) & (place < after)
-        source = tf.where(shown, offset + each[:-1, None] + place - begin, source)
+    # [1, T] as long as all rows are alike; the first part makes them [B, T].
+    source, types = tf.where(place == 0, start_at, padding_at), tf.zeros_like(place)
+    begin = tf.ones_like(rows_of_parts[0][:-1])[:, None]  # [B, 1]
+    kept = _kept([rows[1:] - rows[:-1] for rows in rows_of_parts], seq_length - specials)
+    for number, (rows, keep) in enumerate(zip(rows_of_parts, kept, strict=True)):
+        after = begin + keep[:, None]  # [B, 1]
+        shown = (place >= begin) & (place < after)  # [B, T]
+        source = tf.where(shown, offset + rows[:-1, None] + place - begin, source)
         source = tf.where(place == after, end_at, source)
         types = tf.where((place >= begin) & (place <= after), number, types)
-        begin, offset = after + 1, offset + each[-1]
+        begin, offset = after + 1, offset + rows[-1]
     return {
         "input_word_ids": _of_length(tf.gather(values, source), seq_length),
         "input_mask": _of_length(tf.cast(place < begin, tf.int32), seq_length),
@@ -157,14 +168,19 @@ def pack_inputs(
 
 def _splits(part: tf.RaggedTensor) -> tf.Tensor:
     """int32 [B + 1], where in the flat values of a ragged tensor each row starts and ends."""
-    splits = part.row_splits
-    if part.ragged_rank == 2:
-        splits = tf.gather(part.values.row_splits, splits)
+    splits, *inner = part.nested_row_splits
+    for each in inner:
+        splits = tf.gather(each, splits)
     return tf.cast(splits, tf.int32)
 
 
 def _kept(lengths: list[tf.Tensor], room: tf.Tensor) -> list[tf.Tensor]:
-    """How many tokens stay, int32 [B] for each part."""
+    """`bert_tf.inputs.features.truncate_pair` in closed form, for one part as well.
+
+    Args:
+      lengths: tokens of each part, int32 [B].
+      room: how many tokens may stay in all, a scalar.
+    """
     if len(lengths) == 1:
         return [tf.minimum(lengths[0], room)]
     first = tf.minimum(lengths[0], tf.maximum(room - lengths[1], (room + 1) // 2))

@@ -202,6 +202,7 @@ def published():
 
 @pytest.fixture(scope="module")
 def preprocessor(tmp_path_factory):
+    """With Model Garden's words, saved and loaded."""
     folder = tmp_path_factory.mktemp("preprocessor")
     vocab = folder / "vocab.txt"
     vocab.write_text("\n".join(garden.WORDS))
@@ -555,6 +556,7 @@ def test_command(tmp_path):
     given = {"vocab_file": source.vocab_file, "export_dir": tmp_path / "out"}
     with pytest.raises(ValueError, match="--init_checkpoint must name one, but is empty"):
         commands.run("saved_models.export", export_type="encoder", **given)
+    assert not (tmp_path / "out").exists()
     line = [sys.executable, "-m", "saved_models.export", "--export_type=encoder"]
     line += [f"--{name}={value}" for name, value in given.items()]
     line += [f"--init_checkpoint={source.checkpoint}", f"--bert_config_file={config_file}"]
@@ -565,8 +567,8 @@ def test_command(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{tmp_path / 'out'}: 4 calls answer as they should\n"
     # What was exported brings its config and vocabulary.
-    given = {"init_checkpoint": tmp_path / "out", "export_dir": tmp_path / "again"}
-    commands.run("saved_models.export", export_type="encoder", **given)
+    once_more = {"init_checkpoint": tmp_path / "out", "export_dir": tmp_path / "again"}
+    commands.run("saved_models.export", export_type="encoder", **once_more)
     assert not tf.saved_model.load(str(tmp_path / "again")).do_lower_case.numpy()
 
 

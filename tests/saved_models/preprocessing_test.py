@@ -15,7 +15,7 @@ from bert_tf.inputs.features import pack
 from bert_tf.tokenization import FullTokenizer
 from saved_models.building import Request
 from saved_models.export import export, verify
-from saved_models.preprocessing import expected_answers
+from saved_models.preprocessing import expected_answers, pack_inputs
 from saved_models.samples import TEXTS
 
 ROOT = Path(__file__).parents[2]
@@ -89,6 +89,37 @@ def test_packing_equals_the_one_packing_function(model, seq_length, parts):
         assert found["input_word_ids"][row].numpy().tolist() == packed.input_ids
         assert found["input_mask"][row].numpy().tolist() == packed.input_mask
         assert found["input_type_ids"][row].numpy().tolist() == packed.segment_ids
+
+
+@pytest.mark.parametrize("splits", [tf.int32, tf.int64])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_packing_of_rows_that_are_empty(parts, splits):
+    rows = [[[], [11, 12], [], [13] * 9], [[], [], [21], [22] * 9]][:parts]
+    inputs = [tf.ragged.constant(part, tf.int32, row_splits_dtype=tf.int64) for part in rows]
+    inputs[-1] = inputs[-1].with_row_splits_dtype(splits)
+    found = pack_inputs(inputs, tf.constant(7), start=2, end=3, padding=9)
+    for row, (a, *b) in enumerate(zip(*rows, strict=True)):
+        packed = pack(a, b[0] if b else None, max_seq_length=7, cls_id=2, sep_id=3)
+        size = sum(packed.input_mask)
+        expected = packed.input_ids[:size] + [9] * (7 - size)
+        assert found["input_word_ids"][row].numpy().tolist() == expected
+        assert found["input_mask"][row].numpy().tolist() == packed.input_mask
+        assert found["input_type_ids"][row].numpy().tolist() == packed.segment_ids
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_packing_of_no_rows(model, parts):
+    tokens = [model.tokenize(tf.constant([], tf.string))] * parts
+    for given in (tokens, [part.merge_dims(1, 2) for part in tokens]):
+        packed = model.bert_pack_inputs(given, seq_length=8)
+        assert {tuple(value.shape) for value in packed.values()} == {(0, 8)}
+
+
+@pytest.mark.parametrize("sizes", [(1, 3), (3, 1), (1, 0)])
+def test_parts_of_different_numbers_of_rows_are_refused(model, sizes):
+    tokens = [model.tokenize(tf.constant(["the lamp"] * size, tf.string)) for size in sizes]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="both lists must have as many rows"):
+        model.bert_pack_inputs(tokens, seq_length=8)
 
 
 @pytest.mark.parametrize("parts", [1, 2])

@@ -98,9 +98,10 @@ def test_padding_and_replicas_change_nothing(tmp_path):
             toy.run(tmp_path / name, job, do_train=True, do_eval=True, **changes)
         runs[name] = job.scored[0]["logits"]
     for name, logits in runs.items():
-        # Sums are rounded in another order, and each step of Adam carries that on.
+        # Sums are rounded in another order, and each step of Adam carries that on: two devices
+        # were once 1.6e-4 off at 2.3.
         np.testing.assert_allclose(logits, runs["cut"], rtol=3e-4, atol=1e-4, err_msg=name)
-    assert np.ptp(runs["cut"]) > 0.01
+    assert np.ptp(runs["cut"]) > 0.1
 
 
 def test_best_checkpoint_is_kept_and_used(tmp_path):
