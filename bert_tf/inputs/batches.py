@@ -14,7 +14,7 @@ from bert_tf.inputs.examples import (
     evaluation_order,
 )
 from bert_tf.inputs.records import RecordError
-from bert_tf.inputs.source import EXAMPLE_WEIGHT, Batch, prefetch
+from bert_tf.inputs.source import EXAMPLE_WEIGHT, Batch, count_batches, prefetch
 
 _ENDLESS = np.iinfo(np.int64).max
 
@@ -95,8 +95,7 @@ class TableSource:
 
     def evaluation_batches(self, batch_size: int, max_batches: int | None) -> int:
         """Number of global batches of `evaluation`."""
-        count = -(-self.size // batch_size)
-        return count if max_batches is None else min(count, max_batches)
+        return count_batches(self.size, batch_size, max_batches)
 
     def _dataset(
         self,

@@ -22,7 +22,7 @@ from bert_tf.inputs.records import (
     read_records,
     verify_count,
 )
-from bert_tf.inputs.source import EXAMPLE_WEIGHT, Batch, prefetch
+from bert_tf.inputs.source import EXAMPLE_WEIGHT, Batch, count_batches, prefetch
 
 # Records that are mixed in memory. The generator shuffles whole corpora already; this makes epochs
 # differ. (The original's buffer holds 100.)
@@ -105,8 +105,7 @@ class RecordSource:
 
     def evaluation_batches(self, batch_size: int, max_batches: int | None) -> int:
         """See `Source`."""
-        count = -(-self.size // batch_size)
-        return count if max_batches is None else min(count, max_batches)
+        return count_batches(self.size, batch_size, max_batches)
 
 
 def open_records(

@@ -60,3 +60,9 @@ def prefetch(batches: tf.data.Dataset) -> tf.data.Dataset:
     options = tf.data.Options()
     options.autotune.enabled = False
     return batches.prefetch(_BATCHES_AHEAD).with_options(options)
+
+
+def count_batches(examples: int, batch_size: int, most: int | None) -> int:
+    """Global batches of an evaluation, of which the last is filled up; `most`, or all for None."""
+    count = -(-examples // batch_size)
+    return count if most is None else min(count, most)

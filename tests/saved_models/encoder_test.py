@@ -554,8 +554,11 @@ def test_command(tmp_path):
     config_file = tmp_path / "in/bert_config.json"
     config_file.write_text(CONFIG.to_json_string())
     given = {"vocab_file": source.vocab_file, "export_dir": tmp_path / "out"}
-    with pytest.raises(ValueError, match="--init_checkpoint must name one, but is empty"):
+    with pytest.raises(ValueError, match="--export_type") as refused:
         commands.run("saved_models.export", export_type="encoder", **given)
+    assert str(refused.value) == (
+        "--export_type=encoder exports a model: --init_checkpoint must name one, but is empty."
+    )
     assert not (tmp_path / "out").exists()
     line = [sys.executable, "-m", "saved_models.export", "--export_type=encoder"]
     line += [f"--{name}={value}" for name, value in given.items()]
