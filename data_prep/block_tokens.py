@@ -3,9 +3,9 @@
 Text is split and spelt here by compiled code, by the rules of `bert_tf.unicode_rules` and
 `bert_tf.tokenization`: control characters vanish, symbols stand alone, letters are folded, longest
 pieces come first, 200 characters make a word at most. What is done with a character beyond ASCII is
-asked of these rules in Python, once for each (`character_rules`). The chunks between white space
-that are left, with bytes that are no UTF-8 or a character that looks at its neighbours, go to the
-tokenizer in Python.
+asked of these rules in Python, once for each, for all of a block at a time (`character_rules`). The
+chunks between white space that are left, with bytes that are no UTF-8 or a character that looks at
+its neighbours, go to the tokenizer in Python.
 
 A line is blank where nothing is left of it after `str.strip`, which decides about documents; a
 line of, say, NUL bytes has no tokens either, but is not blank.
@@ -26,7 +26,6 @@ from data_prep.scanning import (
     ASK_LINE,
     AT,
     BLANK,
-    CHARACTER,
     DONE,
     LINE,
     LINES,
@@ -34,6 +33,7 @@ from data_prep.scanning import (
     TOKENS,
     Rules,
     chunk_end,
+    new_characters,
     next_line,
     scan,
 )
@@ -85,7 +85,7 @@ class BlockTokenizer:
             if asked == DONE:
                 break
             if asked == ASK_CHARACTER:
-                self._characters.learn(int(cursor[CHARACTER]))
+                self._characters.learn(new_characters(data, int(cursor[AT]), self._rules))
             elif asked == ASK_LINE:
                 _decide_line(block, counts, cursor)
             else:

@@ -105,11 +105,12 @@ class CharacterRules:
         for char in string.punctuation:
             self.symbols[ord(char)] = vocab.get(char, unknown)
 
-    def learn(self, code: int) -> None:
-        """Asks about a character."""
-        kind, text = character_rule(chr(code), self._lower)
-        spelt = text.encode()
-        self.spelt[code, 0] = len(spelt)
-        self.spelt[code, 1 : 1 + len(spelt)] = list(spelt)
-        self.symbols[code] = self._vocab.get(text, self._unknown)
-        self.kinds[code] = kind
+    def learn(self, codes: Ints) -> None:
+        """Asks about characters."""
+        for code in codes.tolist():
+            kind, text = character_rule(chr(code), self._lower)
+            spelt = text.encode()
+            self.spelt[code, 0] = len(spelt)
+            self.spelt[code, 1 : 1 + len(spelt)] = list(spelt)
+            self.symbols[code] = self._vocab.get(text, self._unknown)
+            self.kinds[code] = kind

@@ -42,8 +42,8 @@ from bert_tf.inputs.records import (
 from bert_tf.tokenization import FullTokenizer
 from data_prep import flag_groups, scale_command
 from data_prep.block_tokens import TokenBlock
-from data_prep.deal import Drawn
 from data_prep.documents import Corpus, build_corpus, tokenize_blocks, total_size
+from data_prep.drawn import Drawn
 from data_prep.examples import Batches, draw_examples, written_batches
 from data_prep.generation_run import Run, manifest_of
 from data_prep.options import (

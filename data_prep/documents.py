@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import queue
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, Any
@@ -101,27 +101,20 @@ class TextReader:
 def tokenize_blocks(
     blocks: Iterable[bytes], tokenizer: FullTokenizer, workers: int
 ) -> Iterator[TokenBlock]:
-    """The tokens of blocks of lines, in order, by `workers` threads (1: this one).
+    """The tokens of blocks of lines, in order, by `workers` threads.
 
     Threads are enough: the compiled code that does nearly all of it runs side by side.
     """
-    if workers == 1:
-        yield from map(BlockTokenizer(tokenizer).tokenize, blocks)
-        return
-    pieces = pieces_of(tokenizer)
-    free = queue.SimpleQueue[BlockTokenizer]()
-    for _ in range(workers):
-        free.put(BlockTokenizer(tokenizer, pieces))
+    own = threading.local()
 
     def tokenize(block: bytes) -> TokenBlock:
-        own = free.get()
-        try:
-            return own.tokenize(block)
-        finally:
-            free.put(own)
+        if not hasattr(own, "tokenizer"):
+            own.tokenizer = BlockTokenizer(tokenizer, pieces.result())
+        return own.tokenizer.tokenize(block)
 
-    with ThreadPoolExecutor(workers) as pool:
-        yield from in_order(pool, workers, tokenize, blocks)
+    with ThreadPoolExecutor(1) as other:  # makes the tables while the first blocks are read
+        pieces = other.submit(pieces_of, tokenizer)
+        yield from in_order(workers, tokenize, blocks)
 
 
 @dataclasses.dataclass(frozen=True)

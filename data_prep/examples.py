@@ -1,8 +1,8 @@
 """From a corpus to records: draw all examples, shuffle, then write them in batches (`rows`).
 
-Drawn examples are offsets and predictions, 200 to 300 bytes each, on disk; ids are gathered from
-the corpus only when a batch is written. All chance is in one compiled pass, whose draws come in
-the original's order; writing draws nothing, so it runs on all cores.
+Drawn examples are offsets and predictions on disk, 128 bytes each by default (`drawn`); ids are
+gathered from the corpus only when a batch is written. All chance is in one compiled pass, whose
+draws come in the original's order; writing draws nothing, so it runs on all cores.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ import numpy.typing as npt
 from bert_tf.compiled import uncounted
 from data_prep import full_sentences
 from data_prep.ahead import in_order
-from data_prep.deal import Drawn, in_stretches
+from data_prep.deal import in_stretches
 from data_prep.documents import Corpus, Progress
+from data_prep.drawn import Drawn, RowLayout, pack_rows, row_layout
 from data_prep.full_sentences import draw_runs
 from data_prep.masking import (
     MaskRules,
@@ -76,7 +77,8 @@ def draw_examples(
     """
     twister, rules = twister_of(rng), mask_rules(options, vocabulary)
     draw = _draw_runs if options.next_sentence == "none" else _draw_pairs
-    kept = _Kept(scratch, mask_rules(options, vocabulary))
+    layout = row_layout(options, len(vocabulary.continuation))
+    kept = _Kept(scratch, layout, mask_rules(options, vocabulary))
     with ThreadPoolExecutor(1) as other:  # has one block while the next one is drawn
         keeping: Future[None] | None = None
         for block, found, documents in draw(twister, rules, corpus, options):
@@ -95,7 +97,7 @@ def draw_examples(
         )
     written = np.arange(examples, dtype=np.uint32)
     shuffle(twister, written)
-    return Drawn(kept.pairs.view(), kept.ends.view(), kept.predictions.view(), written)
+    return Drawn(kept.rows.view(), written, layout)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,30 +132,23 @@ class _Kept:
     """All examples on disk; what they need beyond their draws is done on the way there.
 
     Args:
-      scratch: makes the arrays.
+      scratch: makes the array.
+      layout: of its rows.
       rules: with which they were drawn, of its own.
     """
 
-    def __init__(self, scratch: Scratch, rules: MaskRules) -> None:
-        self.pairs = scratch.array(np.int64, PAIR_COLUMNS)
-        self.ends, self.predictions = scratch.array(np.int64), scratch.array(np.int64)
-        self.ends.append(np.zeros(1, np.int64))
+    def __init__(self, scratch: Scratch, layout: RowLayout, rules: MaskRules) -> None:
+        self.rows = scratch.array(np.int64, layout.columns)
         self.examples = 0
-        self._drawn = 0  # predictions
-        self._rules = rules
+        self._layout, self._rules = layout, rules
 
     def append(self, block: _Block, found: int) -> None:
         """Takes the first `found` examples of a block."""
         pairs, ends = block.pairs[:found], block.ends[:found]
-        if not found:
-            return
-        if len(block.swaps):
+        if found and len(block.swaps):
             choose_for_all(block.swaps, pairs, ends, block.predictions, self._rules)
-        count = int(ends[-1])
-        self.pairs.append(pairs)
-        self.ends.append(ends + self._drawn)
-        self.predictions.append(block.predictions[:count])
-        self.examples, self._drawn = self.examples + found, self._drawn + count
+        self.rows.append(pack_rows(pairs, ends, block.predictions, self._layout))
+        self.examples += found
 
 
 # A block with examples, how many they are, and how many documents were done for it.
@@ -275,15 +270,14 @@ def written_batches(
 
     def jobs() -> Iterator[tuple[ExampleWriter, int, npt.NDArray[np.uint32]]]:
         number = 0
-        for stretch in in_stretches(drawn, options, len(vocabulary.continuation), scratch):
+        for stretch in in_stretches(drawn, scratch, threads):
             writer = ExampleWriter(stretch, corpus, vocabulary, options, observe)
             for start in range(0, len(stretch.order), _ROWS_PER_BATCH):
                 rows = stretch.order[start : start + _ROWS_PER_BATCH]
                 yield writer, number, rows
                 number += len(rows)
 
-    with ThreadPoolExecutor(threads) as pool:
-        for number, made in enumerate(in_order(pool, threads, batch, jobs())):
-            yield made
-            if number % _BATCHES_PER_RELEASE == 0:
-                scratch.release()
+    for number, made in enumerate(in_order(threads, batch, jobs())):
+        yield made
+        if number % _BATCHES_PER_RELEASE == 0:
+            scratch.release()

@@ -6,17 +6,16 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-from numba.cpython.unsafe.numbers import trailing_zeros
 
 from bert_tf.compiled import compiled, inlined
 from bert_tf.inputs.frames import FrameEncoder
 from bert_tf.inputs.records import pretraining_schema
-from data_prep.deal import Drawn
 from data_prep.documents import Corpus
+from data_prep.drawn import PLACE_AND_COUNT, PLACE_SHIFT, Drawn, Packed
 from data_prep.full_sentences import lay_out_run
-from data_prep.masking import KEEP_TOKEN, POSITION_SHIFT
+from data_prep.masking import KEEP_TOKEN
 from data_prep.options import GenerationOptions, VocabularyIds
-from data_prep.pairs import END_A, END_B, IS_RANDOM, PAIR_COLUMNS, START_A, START_B
+from data_prep.pairs import END_A, END_B, IS_RANDOM, START_A, START_B
 
 Longs = npt.NDArray[np.int64]
 Observe = Callable[[npt.NDArray[np.int32]], None]
@@ -49,17 +48,13 @@ class ExampleWriter:
         """The features of the examples `rows` side by side, int32 [B, all lengths]."""
         values = np.empty((len(rows), self._encoder.width), np.int32)
         drawn, corpus, vocabulary = self._drawn, self._corpus, self._vocabulary
-        pairs = np.empty((len(rows), PAIR_COLUMNS), np.int64)
-        ends = np.zeros(len(rows) + 1, np.int64)
-        predictions = np.empty(len(rows) * self._sizes[1], np.int64)
-        _gather(
-            rows, drawn.pairs, drawn.prediction_ends, drawn.predictions, pairs, ends, predictions
-        )
+        own = np.take(drawn.rows, rows, axis=0)
         _fill_rows(
-            pairs,
-            ends,
-            predictions,
-            corpus.tokens if self._runs else corpus.tokens_of(pairs),
+            own,
+            drawn.layout.predictions(own),
+            drawn.layout.first,
+            drawn.layout.shift,
+            corpus.tokens if self._runs else corpus.tokens_of(own),
             corpus.sentence_starts,
             corpus.document_starts,
             vocabulary.cls,
@@ -78,38 +73,11 @@ class ExampleWriter:
 
 
 @compiled
-def _gather(
-    rows: npt.NDArray[np.integer],
-    pairs: Longs,
-    ends: Longs,
-    predictions: Longs,
-    own_pairs: Longs,
-    own_ends: Longs,
-    own_predictions: Longs,
-) -> None:
-    """Copies what was drawn for `rows`, which lie anywhere, side by side.
-
-    In loops that do nothing else the processor waits for many of them at once.
-    """
-    starts = np.empty(len(rows), np.int64)
-    for i in range(len(rows)):
-        example = np.uint64(rows[i])
-        for column in range(PAIR_COLUMNS):
-            own_pairs[i, column] = pairs[example, column]
-        starts[i] = ends[example]
-        own_ends[i + 1] = ends[example + np.uint64(1)] - ends[example]
-    for i in range(len(rows)):
-        own_ends[i + 1] += own_ends[i]
-        start, shift = own_ends[i], starts[i] - own_ends[i]
-        for k in range(start, own_ends[i + 1]):
-            own_predictions[np.uint64(k)] = predictions[np.uint64(k + shift)]
-
-
-@compiled
 def _fill_rows(
     pairs: Longs,
-    ends: Longs,
-    predictions: Longs,
+    packed: Packed,
+    first: int,
+    shift: int,
     tokens: npt.NDArray[np.integer],
     sentence_starts: Longs,
     document_starts: Longs,
@@ -128,7 +96,6 @@ def _fill_rows(
     length, most = sizes
     width = 3 * length + 3 * most + 1
     row_values = values.reshape(-1)  # slices of it would be counted, row for row
-    marks, replacements = np.zeros(length // 64 + 1, np.uint64), np.empty(length, np.int64)
     for row in range(len(pairs)):
         ids = row * width
         row_values[np.uint64(ids)] = cls_id
@@ -151,50 +118,33 @@ def _fill_rows(
         _fill(row_values, ids + 2 * length + begin_b, ids + 2 * length + end, 1)
         at = ids + 3 * length
         _fill(row_values, ids + 2 * length + end, at, 0)
-        _put_predictions(
-            predictions, ends[row], ends[row + 1], marks, replacements, row_values, ids, at, most
-        )
+        count = pairs[row, PLACE_AND_COUNT] & ((1 << PLACE_SHIFT) - 1)
+        _put_predictions(packed[row], first, count, shift, row_values, ids, at, most)
         row_values[np.uint64(ids + width - 1)] = pairs[row, IS_RANDOM]
 
 
 @inlined
 def _put_predictions(
-    predictions: Longs,
+    packed: Packed,
     first: int,
-    last: int,
-    marks: npt.NDArray[np.uint64],
-    replacements: Longs,
+    count: int,
+    shift: int,
     row_values: npt.NDArray[np.int32],
     ids: int,
     at: int,
     most: int,
 ) -> None:
-    """Replaces tokens behind `ids`; writes positions, labels and weights from `at` on.
-
-    Positions differ, so that a bit for each of them, in `marks`, puts them in order. `marks` holds
-    zeros before and afterwards.
-    """
-    for k in range(first, last):
-        prediction = predictions[np.uint64(k)]
-        place = np.uint64(prediction >> POSITION_SHIFT)
-        marks[place >> np.uint64(6)] |= np.uint64(1) << (place & np.uint64(63))
-        replacements[place] = prediction & ((1 << POSITION_SHIFT) - 1)
-    end = at + most
-    for word in range(len(marks)):
-        left = marks[word]
-        marks[word] = 0
-        while left:
-            position = 64 * word + np.int64(trailing_zeros(left))
-            left &= left - np.uint64(1)
-            label = row_values[np.uint64(ids + position)]
-            row_values[np.uint64(at)] = position
-            row_values[np.uint64(at + most)] = label
-            row_values[np.uint64(at + 2 * most)] = _ONE
-            new = replacements[np.uint64(position)]
-            row_values[np.uint64(ids + position)] = label if new == KEEP_TOKEN else new - 1
-            at += 1
+    """Replaces tokens behind `ids`; writes positions, labels and weights from `at` on."""
+    for k in range(count):
+        prediction = np.int64(packed[np.uint64(first + k)])
+        position, new = prediction >> shift, prediction & ((1 << shift) - 1)
+        label = row_values[np.uint64(ids + position)]
+        row_values[np.uint64(at + k)] = position
+        row_values[np.uint64(at + most + k)] = label
+        row_values[np.uint64(at + 2 * most + k)] = _ONE
+        row_values[np.uint64(ids + position)] = label if new == KEEP_TOKEN else new - 1
     for kind in range(3):
-        _fill(row_values, at + kind * most, end + kind * most, 0)
+        _fill(row_values, at + kind * most + count, at + (kind + 1) * most, 0)
 
 
 @inlined

@@ -20,7 +20,6 @@ import json
 import operator
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tqdm import tqdm
@@ -136,12 +135,9 @@ def create_shards(
 
 def make_here(job: ShardJob, workers: int) -> Iterator[ShardNote]:
     """All shards by threads of this process; compiled code runs without the interpreter's lock."""
-    with (
-        tqdm(total=_examples(job), desc="writing", unit="rec", mininterval=0.5) as bar,
-        ThreadPoolExecutor(workers) as pool,
-    ):
+    with tqdm(total=_examples(job), desc="writing", unit="rec", mininterval=0.5) as bar:
         make = functools.partial(make_shard, job, progress=bar.update)
-        yield from in_order(pool, workers, make, range(job.shards))
+        yield from in_order(workers, make, range(job.shards))
 
 
 def prepare(run: ScaleRun, tokenize: Tokenize | None = None) -> ShardJob:

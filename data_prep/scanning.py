@@ -1,6 +1,6 @@
 """Compiled code that goes through a block of text: see `block_tokens`.
 
-It keeps its place in a cursor, int64 [11], and stops where Python must help. Plain text is scanned
+It keeps its place in a cursor, int64 [10], and stops where Python must help. Plain text is scanned
 by its own function, word by word; any other byte by byte.
 """
 
@@ -40,12 +40,14 @@ BLANK = -1  # in place of a number of tokens
 DONE, ASK_CHARACTER, ASK_CHUNK, ASK_LINE = range(4)
 # Where `scan` stands: next byte, tokens and lines so far, first byte of the chunk and tokens
 # before it, first byte of the line and tokens before it, whether it has bytes beyond ASCII, whether
-# it shows anything, the character asked for, bytes dropped.
-AT, TOKENS, LINES, CHUNK, CHUNK_TOKENS, LINE, LINE_TOKENS, HIGH_BYTES, SHOWS = range(9)
-CHARACTER, LOST = 9, 10
+# it shows anything, bytes dropped.
+AT, TOKENS, LINES, CHUNK, CHUNK_TOKENS, LINE, LINE_TOKENS, HIGH_BYTES, SHOWS, LOST = range(10)
 
 # The bytes of a word wrap around here: nobody reads those of a longer one.
 _WRAPPED = LONGEST_KEY
+_ASCII = 128
+_HIGH_BITS = np.uint64(0x8080808080808080)
+_MOST_NEW = 4096  # characters that are asked about at once
 
 
 class Rules(NamedTuple):
@@ -66,6 +68,28 @@ def chunk_end(data: Bytes, kinds: Bytes, start: int) -> int:
     while kinds[data[end]] < SPACE:  # a newline comes at the end at the latest
         end += 1
     return end
+
+
+@compiled
+def new_characters(data: Bytes, start: int, rules: Rules) -> Ints:
+    """The characters from `start` on that the rules do not know; some, where there are many.
+
+    Their kinds are no longer NEW, but must be learnt before anyone reads them.
+    """
+    codes, count, at = np.empty(_MOST_NEW, np.int32), 0, start
+    while at < len(data) and count < _MOST_NEW:
+        if at < len(data) - EIGHT and load_8(data, np.uint64(at)) & _HIGH_BITS == np.uint64(0):
+            at += EIGHT
+            continue
+        width = 1
+        if data[np.uint64(at)] >= _ASCII:
+            code, width = _decode(data, at)
+            if width and rules.high_kinds[code] == NEW:
+                rules.high_kinds[code] = LOOKS_AROUND
+                codes[count] = code
+                count += 1
+        at += max(width, 1)
+    return codes[:count]
 
 
 @uncounted
@@ -206,7 +230,6 @@ def _scan_any(
         else:
             asked = _asks(kind, size, more)
             if asked != DONE:
-                cursor[CHARACTER] = code
                 cursor[AT], cursor[TOKENS] = cursor[CHUNK], cursor[CHUNK_TOKENS]
                 return asked
             count = write_word(

@@ -18,7 +18,6 @@ import itertools
 import json
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +30,8 @@ from bert_tf.inputs.frames import FrameEncoder
 from bert_tf.inputs.records import Manifest, RecordWriter
 from data_prep.ahead import in_order
 from data_prep.corpus_store import StoredCorpus
-from data_prep.deal import Drawn
 from data_prep.documents import Corpus, Progress
+from data_prep.drawn import Drawn, RowLayout, pack_rows, row_layout
 from data_prep.gather import gather_rows, gather_tokens
 from data_prep.kept import KeptArrays, Layout, OpenArrays, locked
 from data_prep.masking import MaskRules, draw_predictions, mask_rules
@@ -191,6 +190,7 @@ def shard_rows(job: ShardJob, shard: int) -> Iterator[npt.NDArray[np.int32]]:
     arrays = OpenArrays(job.pairs, PAIRS)
     pairs, key = arrays.view("pairs"), key_of(job.options.random_seed, "order")
     rules, twister = mask_rules(job.options, job.vocabulary), new_twister()
+    layout = row_layout(job.options, len(job.vocabulary.continuation))
     first, end = (len(pairs) * number // job.shards for number in (shard, shard + 1))
     for start in range(first, end, _ROWS_OF_A_STRETCH):
         examples = np.empty(min(_ROWS_OF_A_STRETCH, end - start), np.int64)
@@ -200,7 +200,7 @@ def shard_rows(job: ShardJob, shard: int) -> Iterator[npt.NDArray[np.int32]]:
         corpus = dataclasses.replace(stored.corpus, tokens=tokens)
         for place in range(0, len(found), _ROWS_PER_BATCH):
             chosen = found[place : place + _ROWS_PER_BATCH]
-            drawn = _masked(twister, rules, tokens, chosen, job.options)
+            drawn = _masked(twister, rules, tokens, chosen, layout)
             writer = ExampleWriter(drawn, corpus, job.vocabulary, job.options)
             yield writer.values(drawn.order)
 
@@ -210,13 +210,14 @@ def _masked(
     rules: MaskRules,
     tokens: npt.NDArray[np.integer],
     pairs: Longs,
-    options: GenerationOptions,
+    layout: RowLayout,
 ) -> Drawn:
     """The pairs with masks, each from its own stream."""
-    ends = np.zeros(len(pairs) + 1, np.int64)
-    predictions = np.empty(len(pairs) * options.max_predictions_per_seq, np.int64)
+    ends = np.empty(len(pairs), np.int64)
+    predictions = np.empty(len(pairs) * layout.most, np.int64)
     _draw_masks(twister, rules, tokens, pairs, ends, predictions)
-    return Drawn(pairs, ends, predictions, np.arange(len(pairs), dtype=np.uint32))
+    rows = pack_rows(pairs, ends, predictions, layout)
+    return Drawn(rows, np.arange(len(pairs), dtype=np.uint32), layout)
 
 
 @compiled
@@ -232,7 +233,7 @@ def _draw_masks(
     for row in range(len(pairs)):
         reseed(twister, np.uint64(pairs[row, _STREAM]))
         count += draw_predictions(twister, rules, tokens, pairs[row], predictions[count:])
-        ends[row + 1] = count
+        ends[row] = count
 
 
 def draw_pairs(
@@ -255,13 +256,12 @@ def draw_pairs(
     key = key_of(options.random_seed, "passes")
     draw = functools.partial(_draw_unit, corpus, options, order, key)
     steps = kept.steps
-    with ThreadPoolExecutor(threads) as pool:
-        left = itertools.islice(_units(corpus, options.dupe_factor), steps, None)
-        for documents, pairs in in_order(pool, threads, draw, left):
-            kept.append("pairs", pairs)
-            steps += 1
-            kept.keep(steps, {})
-            progress(documents)
+    left = itertools.islice(_units(corpus, options.dupe_factor), steps, None)
+    for documents, pairs in in_order(threads, draw, left):
+        kept.append("pairs", pairs)
+        steps += 1
+        kept.keep(steps, {})
+        progress(documents)
     kept.keep(steps, {}, complete=True)
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 _BUFFER = 1 << 20
+_SMALL_BYTES = 16 << 20  # what is smaller stays in memory once it was read
 
 
 class DiskArray:
@@ -55,8 +56,8 @@ class DiskArray:
         return self._file.fileno()
 
     def release(self) -> None:
-        """Takes the pages read so far out of this process; reading brings them back."""
-        if self._map is not None:
+        """Takes the pages read so far out of this process, if many; reading brings them back."""
+        if self._map is not None and len(self._map) > _SMALL_BYTES:
             self._map.madvise(mmap.MADV_DONTNEED)
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import threading
 from collections import Counter
 
 import numpy as np
@@ -145,14 +146,11 @@ def features(row, length):
 
 
 def test_an_error_of_the_other_thread_is_raised(tmp_path, monkeypatch):
-    calls = []
+    def full(self, values):
+        assert threading.current_thread() is not threading.main_thread()
+        raise OSError(28, "No space left on device")
 
-    def full_at_the_second(self, values):
-        calls.append(values)
-        if len(calls) == 2:  # the first is before any draw
-            raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("data_prep.store.DiskArray.append", full_at_the_second)
+    monkeypatch.setattr("data_prep.store.DiskArray.append", full)
     with pytest.raises(OSError, match="No space left"):
         draw(a_corpus(random.Random(1)), tmp_path)
 
@@ -198,7 +196,7 @@ def test_full_sentences_are_packed_as_long_as_they_fit(tmp_path):
     )  # fmt: skip
     drawn, values = draw(corpus, tmp_path, max_seq_length=13, next_sentence="none")
     # 3 + 3 + [SEP] + 4; then 14 tokens, of which 11 fit; their last 3 and the next 6.
-    assert drawn.pairs[:3, [START_A, END_A]].tolist() == [[0, 10], [10, 21], [21, 30]]
+    assert drawn.rows[:3, [START_A, END_A]].tolist() == [[0, 10], [10, 21], [21, 30]]
     f = FIRST
     assert features(values[0], 13)["input_ids"] == [
         1, f, f + 1, f + 2, f + 3, f + 4, f + 5, 2, f + 6, f + 7, f + 8, f + 9, 2
@@ -214,7 +212,7 @@ def test_order_pairs_follow_each_other_or_are_swapped(tmp_path, seed):
         corpus, tmp_path, seed, max_seq_length=length, next_sentence="order", short_seq_prob=0.2
     )
     ends = corpus.sentence_starts[corpus.document_starts[1:]]
-    for pair, row in zip(drawn.pairs, values, strict=True):
+    for pair, row in zip(drawn.rows, values, strict=True):
         a, b = (pair[START_A], pair[END_A]), (pair[START_B], pair[END_B])
         first, second = (b, a) if pair[IS_RANDOM] else (a, b)
         assert first[0] < first[1] <= second[0] < second[1]
@@ -231,7 +229,7 @@ def test_half_of_the_order_pairs_are_swapped(tmp_path):
     starts = np.cumsum([0, *(rng.randint(5, 20) for _ in range(8000))])
     corpus = Corpus(np.full(starts[-1], FIRST, np.uint16), starts, np.arange(0, 8001, 10))
     drawn, _ = draw(corpus, tmp_path, max_seq_length=64, next_sentence="order")
-    swapped = drawn.pairs[:, IS_RANDOM]
+    swapped = drawn.rows[:, IS_RANDOM]
     assert len(swapped) > 2000
     assert abs(swapped.mean() - 0.5) < 3.5 * 0.5 / len(swapped) ** 0.5
 
@@ -240,7 +238,7 @@ def test_a_single_token_has_no_order(tmp_path):
     corpus = Corpus(np.array([7, 8, 9], np.uint16), np.array([0, 1, 3]), np.array([0, 1, 2]))
     drawn, _ = draw(corpus, tmp_path, next_sentence="order")
     assert len(drawn.order) == 2
-    assert (drawn.pairs[:, [START_A, START_B]].min(axis=1) == 1).all()
+    assert (drawn.rows[:, [START_A, START_B]].min(axis=1) == 1).all()
 
 
 @pytest.mark.parametrize("next_sentence", ["none", "order"])

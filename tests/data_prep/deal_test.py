@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 
 from data_prep import deal
-from data_prep.deal import Drawn, in_stretches
+from data_prep.deal import in_stretches
 from data_prep.documents import Corpus
+from data_prep.drawn import PLACE_AND_COUNT, PLACE_SHIFT, row_layout
 from data_prep.examples import written_batches
 from data_prep.masking import KEEP_TOKEN, POSITION_SHIFT
 from data_prep.options import GenerationOptions
 from data_prep.rows import ExampleWriter
 from data_prep.store import Scratch
-from tests.data_prep.examples_test import TOKENS, VOCABULARY, random_examples
+from tests.data_prep.examples_test import TOKENS, VOCABULARY, drawn_of, random_examples
 
 LENGTH, MOST = 16, 4
 OPTIONS = GenerationOptions(max_seq_length=LENGTH, max_predictions_per_seq=MOST)
@@ -21,12 +22,12 @@ IDS = 99
 ORDER = np.array([2, 0, 1], np.uint32)
 
 
-@pytest.fixture
-def drawn():
+@pytest.fixture(params=[IDS, 2**31 - 1])  # packed into half their bytes, or not
+def drawn(request):
     rng = random.Random(3)
-    pairs, ends, predictions = random_examples(rng, 500, LENGTH, MOST)
+    examples = random_examples(rng, 500, LENGTH, MOST)
     order = np.array(rng.sample(range(500), 500), np.uint32)
-    return Drawn(pairs, ends, predictions, order)
+    return drawn_of(examples, order, OPTIONS, request.param)
 
 
 def corpus_of(count=TOKENS):
@@ -35,14 +36,14 @@ def corpus_of(count=TOKENS):
     return Corpus(tokens, np.array([0, count]), np.array([0, 1]))
 
 
-@pytest.mark.parametrize("ids", [IDS, 2**31 - 1])  # packed into half their bytes, or not
+@pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("rows", [1, 7, 250, 499, 500, 501])
-def test_same_rows_in_the_same_order(drawn, rows, ids, tmp_path, monkeypatch):
+def test_same_rows_in_the_same_order(drawn, rows, threads, tmp_path, monkeypatch):
     monkeypatch.setattr("data_prep.deal._AT_ONCE", 37)  # dealt in many turns
     corpus = corpus_of()
     expected = ExampleWriter(drawn, corpus, VOCABULARY, OPTIONS).values(drawn.order)
     with Scratch(tmp_path) as scratch:
-        stretches = list(in_stretches(drawn, OPTIONS, ids, scratch, rows))
+        stretches = list(in_stretches(drawn, scratch, threads, rows))
     made = [ExampleWriter(s, corpus, VOCABULARY, OPTIONS).values(s.order) for s in stretches]
     assert [len(values) for values in made[:-1]] == [min(rows, 500)] * (len(made) - 1)
     np.testing.assert_array_equal(np.concatenate(made), expected)
@@ -60,24 +61,29 @@ def test_same_rows_in_the_same_order(drawn, rows, ids, tmp_path, monkeypatch):
 )
 def test_predictions_at_the_edges_of_what_fits(length, ids, dtype, tmp_path):
     options = GenerationOptions(max_seq_length=length, max_predictions_per_seq=3)
-    assert deal._Rows(1, options, ids).packed.dtype == dtype
-    edges = [(length - 1, ids), (0, KEEP_TOKEN), (length - 1, KEEP_TOKEN), (1, ids)]
+    layout = row_layout(options, ids)
+    assert layout.packed == dtype
+    edges = [(length - 1, ids), (length - 1, KEEP_TOKEN), (1, ids), (0, KEEP_TOKEN)]
     predictions = np.array([place << POSITION_SHIFT | new for place, new in edges])
-    drawn = Drawn(np.zeros((3, 5), np.int64), np.array([0, 1, 1, 4]), predictions, ORDER)
+    examples = np.zeros((3, 5), np.int64), np.array([0, 1, 1, 4]), predictions
+    drawn, found = drawn_of(examples, ORDER, options, ids), []
     with Scratch(tmp_path) as scratch:
-        stretches = list(in_stretches(drawn, options, ids, scratch, 2))
-    found = np.concatenate([stretch.predictions for stretch in stretches])
-    assert found.tolist() == predictions[[1, 2, 3, 0]].tolist()
-    assert [np.diff(stretch.prediction_ends).tolist() for stretch in stretches] == [[3, 1], [0]]
+        for stretch in in_stretches(drawn, scratch, rows_of_stretch=2):
+            for row in stretch.rows[stretch.order]:
+                start, count = layout.first, row[PLACE_AND_COUNT] & ((1 << PLACE_SHIFT) - 1)
+                packed = layout.predictions(row)[start : start + count].astype(np.int64)
+                found.append([divmod(value, 1 << layout.shift) for value in packed.tolist()])
+    # Of one example, the predictions come in the order of their positions.
+    assert found == [[edges[3], edges[2], edges[1]], [edges[0]], []]
 
 
 def test_how_long_stretches_are():
-    row = sum(part.nbytes for part in deal._Rows(1, OPTIONS, IDS).parts)
+    row = 8 * row_layout(OPTIONS, IDS).columns
     short, longest = deal._SHORT_STRETCH_BYTES // row, deal.STRETCH_BYTES // row
-    assert deal._rows_of_stretch(1000, OPTIONS, IDS) == short
+    assert deal._rows_of_stretch(1000, row) == short
     many = deal._MANY_STRETCHES
-    assert deal._rows_of_stretch(2 * many * short, OPTIONS, IDS) == 2 * short
-    assert deal._rows_of_stretch(2 * many * longest, OPTIONS, IDS) == longest
+    assert deal._rows_of_stretch(2 * many * short, row) == 2 * short
+    assert deal._rows_of_stretch(2 * many * longest, row) == longest
 
 
 @pytest.mark.parametrize("outputs", [1, 3])

@@ -7,8 +7,8 @@ import pytest
 
 from bert_tf.inputs.features import pack
 from bert_tf.inputs.records import pretraining_schema
-from data_prep.deal import Drawn
 from data_prep.documents import Corpus
+from data_prep.drawn import Drawn, pack_rows, row_layout
 from data_prep.masking import KEEP_TOKEN, POSITION_SHIFT
 from data_prep.options import GenerationOptions, VocabularyIds
 from data_prep.rows import ExampleWriter
@@ -32,6 +32,13 @@ def random_examples(rng, count, length, most):
     return (np.array(values, np.int64) for values in (pairs, ends, predictions))
 
 
+def drawn_of(examples, order, options, ids=99):
+    """`Drawn` of what `random_examples` gives."""
+    pairs, ends, predictions = examples
+    layout = row_layout(options, ids)
+    return Drawn(pack_rows(pairs, ends[1:], predictions, layout), order, layout)
+
+
 def named(row, length, most):
     schema, at, features = pretraining_schema(length, most), 0, {}
     for feature in schema.features:
@@ -45,8 +52,8 @@ def test_rows_are_packed_like_single_examples(length, most):
     rng = random.Random(0)
     tokens = np.array([rng.randint(5, 98) for _ in range(TOKENS)], np.uint16)
     pairs, ends, predictions = random_examples(rng, 200, length, most)
-    drawn = Drawn(pairs, ends, predictions, np.arange(200))
     options = GenerationOptions(max_seq_length=length, max_predictions_per_seq=most)
+    drawn = drawn_of((pairs, ends, predictions), np.arange(200), options)
     corpus = Corpus(tokens, np.array([0, TOKENS]), np.array([0, 1]))
     rows = ExampleWriter(drawn, corpus, VOCABULARY, options).values(drawn.order)
     for row, (start_a, end_a, start_b, end_b, is_random), first, end in zip(

@@ -559,9 +559,10 @@ def test_a_full_disk_leaves_no_torn_shard_and_is_one_line(texts, tmp_path):
 
 def test_examples_are_observed_in_exact_mode_once(tmp_path):
     """What the report of the exact mode counts is what is written."""
-    drawn = examples.Drawn(
-        np.array([[0, 2, 2, 4, 0]]), np.array([0, 0]), np.empty(0, np.int64), np.arange(1)
-    )
+    pairs, ends, predictions = np.array([[0, 2, 2, 4, 0]]), np.array([0]), np.empty(0, np.int64)
+    layout = examples.row_layout(SHORT, 9)
+    rows = examples.pack_rows(pairs, ends, predictions, layout)
+    drawn = examples.Drawn(rows, np.arange(1), layout)
     corpus = examples.Corpus(np.arange(4), np.array([0, 4]), np.array([0, 1]))
     seen = []
     vocabulary = shards.VocabularyIds(1, 2, 3, [0], np.zeros(9, np.uint8))
