@@ -80,7 +80,7 @@ class SelfAttention(keras.layers.Layer):
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) + bias  # [B, N, T, T]
         site = first_site + ATTENTION_PROBS
         probs = dropout(ops.softmax(scores, axis=-1), self.dropout, site)
-        context = ops.transpose(ops.matmul(probs, value), (0, 2, 1, 3))  # [B, T, N, D]
+        context = kernels.swap_middle(ops.matmul(probs, value))  # [B, T, N, D]
         return ops.reshape(context, (batch, length, width))
 
     def _joint(self, x: Tensor) -> list[Tensor]:
@@ -96,7 +96,7 @@ class SelfAttention(keras.layers.Layer):
         batch, length, _ = ops.shape(x)
         rows, heads = merge_rows(x), (batch, length, self.num_heads, self.head_size)
         products = [ops.reshape(layer(rows), heads) for layer in self.projections]
-        return [ops.transpose(product, (0, 2, 1, 3)) for product in products]
+        return [kernels.swap_middle(product) for product in products]
 
     def compute_output_shape(
         self, input_shape: tuple[int | None, ...], *_: Any

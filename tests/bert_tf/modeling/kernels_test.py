@@ -173,3 +173,16 @@ def test_served_gelu_does_not_overflow_in_float16():
         found = kernels.gelu_tanh(x)
     assert found.dtype == tf.float16
     np.testing.assert_array_equal(found, [0.0, 300.0])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_served_swap_is_a_swap_forwards_and_backwards(dtype):
+    x = tf.cast(np.random.default_rng(0).normal(size=[2, 3, 4, 5]), dtype)
+    upstream = tf.cast(np.random.default_rng(1).normal(size=[2, 4, 3, 5]), dtype)
+    with kernels.served(), tf.GradientTape() as tape:
+        tape.watch(x)
+        found = kernels.swap_middle(x)
+    np.testing.assert_array_equal(found, tf.transpose(x, [0, 2, 1, 3]))
+    assert found.dtype == dtype
+    gradient = tape.gradient(found, x, upstream)
+    np.testing.assert_array_equal(gradient, tf.transpose(upstream, [0, 2, 1, 3]))
