@@ -41,8 +41,9 @@ def ours(text: str, vocab: str, output: str, dupe_factor: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         # Compiles, or loads what was compiled before, also what deals many examples.
         other = Path(folder, "other")
-        other.write_text("Σ\n" + f"{'é one ' * 12}\n" * 40_000)
-        create_records(Run((str(other),), (f"{folder}/r",), vocab, True, options, workers))
+        other.write_text("Σ\n" + f"{'é one ' * 12}\n\n" * 40_000, "utf-8")
+        several = GenerationOptions(dupe_factor=5)
+        create_records(Run((str(other),), (f"{folder}/r",), vocab, True, several, workers))
     start = time.perf_counter()
     create_records(Run((text,), (output,), vocab, True, options, workers))
     return time.perf_counter() - start

@@ -250,7 +250,7 @@ class Optimizer:
             ) -> Updated:
                 return self._rule(value, gradient * scale, slots, rate, step, decay)
 
-            self._compiled[key] = tf.function(scaled, jit_compile=True)
+            self._compiled[key] = tf.function(scaled, jit_compile=True, autograph=False)
         return self._compiled[key]
 
     def apply(self, gradients: Sequence[tf.Tensor], step: tf.Tensor) -> tf.Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -16,7 +16,7 @@ _AHEAD = 2  # items of each worker
 
 def in_order(
     workers: int, function: Callable[[_Item], _Result], items: Iterable[_Item]
-) -> Iterator[_Result]:
+) -> Generator[_Result, None, None]:
     """`function` of each item, as `map`, computed ahead by threads.
 
     The consumer's thread is one of the workers: rather than wait for a result it computes one. As
@@ -27,6 +27,9 @@ def in_order(
       workers: how many items are computed at once; 1 for no other thread.
       function: of one item.
       items: read a little ahead of the results.
+
+    No other thread is left when the iterator is closed or has raised: whoever lends it files that
+    are closed afterwards should see to that with `contextlib.closing`.
     """
     if workers == 1:
         yield from map(function, items)
@@ -60,4 +63,7 @@ def _computed(function: Callable[[_Item], _Result], item: _Item) -> Future[_Resu
         future.set_result(function(item))
     except Exception as error:
         future.set_exception(error)
-    return future
+    try:
+        return future
+    finally:
+        del future, item  # an error knows this frame, which should not keep it and the item alive

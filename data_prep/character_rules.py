@@ -4,8 +4,8 @@ What the rules of `bert_tf.unicode_rules` do with a character depends on that ch
 for a few: the capital sigma, whose small form looks at its neighbours, and some forty signs that
 Unicode's order of marks may move. A chunk with one of these goes to the tokenizer in Python.
 
-ASCII has its tables from the start. All other characters are asked about one by one, as a text
-brings them: no text has many of the 1.1 million.
+ASCII has its tables from the start. All other characters are asked about as a text brings
+them: no text has many of the 1.1 million.
 """
 
 from __future__ import annotations

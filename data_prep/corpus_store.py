@@ -212,7 +212,7 @@ def tokenize_part(
       source: see `Source`.
       number: the part's.
       files: all files of the part.
-      workers: threads that tokenize; 1: this one.
+      workers: threads that tokenize, of which this one is the first.
       progress: as that of `make_corpus`.
     """
     tokenizer, layout = _text_layout(source)

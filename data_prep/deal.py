@@ -7,6 +7,8 @@ stretches of the order; a stretch fits into memory, where it is put in order.
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +18,7 @@ import numpy.typing as npt
 
 from bert_tf.compiled import compiled
 from data_prep.ahead import in_order
-from data_prep.drawn import PLACE_AND_COUNT, PLACE_SHIFT, Drawn
+from data_prep.drawn import PLACE_AND_COUNT, PLACE_SHIFT, Drawn, place_of
 from data_prep.store import Scratch
 
 Longs = npt.NDArray[np.int64]
@@ -25,7 +27,7 @@ Words = npt.NDArray[np.uint32]
 STRETCH_BYTES = 32 << 20  # at most
 # Shorter ones fit the processor's caches; for the disk's sake they are not too many.
 _SHORT_STRETCH_BYTES, _MANY_STRETCHES = 4 << 20, 512
-_AT_ONCE = 1 << 15  # examples that are dealt between two looks at the disk
+_PORTION_BYTES = 4 << 20  # of examples that one thread deals at once
 
 
 def in_stretches(
@@ -76,8 +78,9 @@ def _deal(drawn: Drawn, size: int, file: int, scratch: Scratch, threads: int) ->
 
     def portions() -> Iterator[_Portion]:
         starts = np.arange(0, len(places), size)
-        for first in range(0, len(places), _AT_ONCE):
-            own = places[first : first + _AT_ONCE]
+        most = max(1, _PORTION_BYTES // drawn.rows.strides[0])
+        for first in range(0, len(places), most):
+            own = places[first : first + most]
             yield first, own, starts
             starts = starts + np.bincount(own // size, minlength=len(starts))
 
@@ -93,8 +96,8 @@ def _deal(drawn: Drawn, size: int, file: int, scratch: Scratch, threads: int) ->
             begin = end
         scratch.release()
 
-    for _ in in_order(threads, write, portions()):
-        pass
+    with contextlib.closing(in_order(threads, write, portions())) as written:
+        collections.deque(written, maxlen=0)
 
 
 @compiled
@@ -126,7 +129,7 @@ def _lay_out(places: Words, first: int, size: int, source: Longs, ends: Longs, r
 def _put_in_order(rows: Longs, order: Words) -> None:
     """Sets which row of a stretch stands where in it."""
     for row in range(len(rows)):
-        order[np.uint64(rows[row, PLACE_AND_COUNT] >> PLACE_SHIFT)] = row
+        order[np.uint64(place_of(rows[row, PLACE_AND_COUNT]))] = row
 
 
 def _write(file: int, rows: npt.NDArray[Any], at: int) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from numba.cpython.unsafe.numbers import trailing_zeros
 
-from bert_tf.compiled import compiled
+from bert_tf.compiled import compiled, inlined
 from data_prep.masking import POSITION_SHIFT
 from data_prep.options import GenerationOptions
 from data_prep.pairs import PAIR_COLUMNS
@@ -30,6 +30,18 @@ Packed = npt.NDArray[np.unsignedinteger[Any]]
 PLACE_AND_COUNT = PAIR_COLUMNS
 PLACE_SHIFT = 32
 _HEAD = PAIR_COLUMNS + 1
+
+
+@inlined
+def count_of(place_and_count: int) -> int:
+    """How many predictions a row has, from its column PLACE_AND_COUNT."""
+    return place_and_count & ((1 << PLACE_SHIFT) - 1)
+
+
+@inlined
+def place_of(place_and_count: int) -> int:
+    """Where in the order of its stretch a row stands, from the same."""
+    return place_and_count >> PLACE_SHIFT
 
 
 class RowLayout(NamedTuple):

@@ -7,6 +7,7 @@ draws come in the original's order; writing draws nothing, so it runs on all cor
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import random
 from collections.abc import Generator, Iterator
@@ -277,7 +278,8 @@ def written_batches(
                 yield writer, number, rows
                 number += len(rows)
 
-    for number, made in enumerate(in_order(threads, batch, jobs())):
-        yield made
-        if number % _BATCHES_PER_RELEASE == 0:
-            scratch.release()
+    with contextlib.closing(in_order(threads, batch, jobs())) as batches:
+        for number, made in enumerate(batches):
+            yield made
+            if number % _BATCHES_PER_RELEASE == 0:
+                scratch.release()

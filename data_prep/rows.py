@@ -11,7 +11,7 @@ from bert_tf.compiled import compiled, inlined
 from bert_tf.inputs.frames import FrameEncoder
 from bert_tf.inputs.records import pretraining_schema
 from data_prep.documents import Corpus
-from data_prep.drawn import PLACE_AND_COUNT, PLACE_SHIFT, Drawn, Packed
+from data_prep.drawn import PLACE_AND_COUNT, Drawn, Packed, count_of
 from data_prep.full_sentences import lay_out_run
 from data_prep.masking import KEEP_TOKEN
 from data_prep.options import GenerationOptions, VocabularyIds
@@ -91,11 +91,13 @@ def _fill_rows(
     index        0     1 .. A   A+1   A+2 .. A+B+1  A+B+2
     input_ids   [CLS]  a ...   [SEP]  b ...         [SEP]   0 ...    (`features.pack`)
 
-    A pair whose b is empty is a run of `full_sentences`.
+    A pair whose b is empty is a run of `full_sentences`. `pairs` are whole rows of `drawn`, and
+    `packed` is their memory as predictions, of which the first stands at `first`.
     """
     length, most = sizes
     width = 3 * length + 3 * most + 1
-    row_values = values.reshape(-1)  # slices of it would be counted, row for row
+    row_values = values.reshape(-1)  # slices would be counted, row for row
+    all_packed, packed_width = packed.reshape(-1), packed.shape[1]
     for row in range(len(pairs)):
         ids = row * width
         row_values[np.uint64(ids)] = cls_id
@@ -118,8 +120,10 @@ def _fill_rows(
         _fill(row_values, ids + 2 * length + begin_b, ids + 2 * length + end, 1)
         at = ids + 3 * length
         _fill(row_values, ids + 2 * length + end, at, 0)
-        count = pairs[row, PLACE_AND_COUNT] & ((1 << PLACE_SHIFT) - 1)
-        _put_predictions(packed[row], first, count, shift, row_values, ids, at, most)
+        count = count_of(pairs[row, PLACE_AND_COUNT])
+        _put_predictions(
+            all_packed, row * packed_width + first, count, shift, row_values, ids, at, most
+        )
         row_values[np.uint64(ids + width - 1)] = pairs[row, IS_RANDOM]
 
 

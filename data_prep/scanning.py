@@ -45,7 +45,6 @@ AT, TOKENS, LINES, CHUNK, CHUNK_TOKENS, LINE, LINE_TOKENS, HIGH_BYTES, SHOWS, LO
 
 # The bytes of a word wrap around here: nobody reads those of a longer one.
 _WRAPPED = LONGEST_KEY
-_ASCII = 128
 _HIGH_BITS = np.uint64(0x8080808080808080)
 _MOST_NEW = 4096  # characters that are asked about at once
 
@@ -82,7 +81,7 @@ def new_characters(data: Bytes, start: int, rules: Rules) -> Ints:
             at += EIGHT
             continue
         width = 1
-        if data[np.uint64(at)] >= _ASCII:
+        if rules.kinds[data[np.uint64(at)]] == HIGH:
             code, width = _decode(data, at)
             if width and rules.high_kinds[code] == NEW:
                 rules.high_kinds[code] = LOOKS_AROUND

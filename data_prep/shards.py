@@ -11,6 +11,7 @@ of E; their masks come from a stream of each pair. The corpus is not asked who e
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -257,11 +258,12 @@ def draw_pairs(
     draw = functools.partial(_draw_unit, corpus, options, order, key)
     steps = kept.steps
     left = itertools.islice(_units(corpus, options.dupe_factor), steps, None)
-    for documents, pairs in in_order(threads, draw, left):
-        kept.append("pairs", pairs)
-        steps += 1
-        kept.keep(steps, {})
-        progress(documents)
+    with contextlib.closing(in_order(threads, draw, left)) as drawn:
+        for documents, pairs in drawn:
+            kept.append("pairs", pairs)
+            steps += 1
+            kept.keep(steps, {})
+            progress(documents)
     kept.keep(steps, {}, complete=True)
 
 

@@ -1,9 +1,11 @@
 """Arrays that grow on disk: what a run knows of its corpus need not fit into memory.
 
-Pages that were read count as the process's memory until `release`, or until the system needs them.
+Pages that were read count as the process's memory until `release`, if the array is large, or until
+the system needs them.
 
 Each `DiskArray` of a `Scratch` lies in a file without a name, which the system removes with the
-process, however that ends. It is read through a memory map; `release` gives the pages back.
+process, however that ends. It is read through a memory map; `release` gives the pages of large ones
+back.
 """
 
 from __future__ import annotations
@@ -84,7 +86,7 @@ class Scratch:
         return self._files.enter_context(file)
 
     def release(self) -> None:
-        """Gives back the memory of what was read so far."""
+        """Gives back the memory of what was read so far of large arrays."""
         for array in self._arrays:
             array.release()
 

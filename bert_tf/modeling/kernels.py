@@ -60,7 +60,7 @@ def served() -> Iterator[None]:
       a tenth of the time of a single short sequence.
     - Biases and GELU have the forms that TensorFlow, on CPUs with oneDNN, computes together with
       the matrix product before them.
-    - Heads are moved as integers, which oneDNN leaves to TensorFlow: its own transposition of floats
+    - Heads are moved as integers, which oneDNN leaves to TensorFlow: its transposition of floats
       takes several times as long for a short sequence.
     """
     token = _served.set(True)
@@ -215,15 +215,11 @@ def _swap_middle_served(x: Tensor) -> tuple[Tensor, Callable[..., Tensor]]:
 
     def grad(*args: Tensor, upstream: Tensor = None) -> Tensor:
         (upstream,) = args or (upstream,)
-        return _swap_middle_bits(upstream)
+        return ops.transpose(upstream, (0, 2, 1, 3))  # of floats: it has a gradient itself
 
-    return _swap_middle_bits(x), grad
-
-
-def _swap_middle_bits(x: Tensor) -> Tensor:
     dtype = standardize_dtype(x.dtype)
-    integers = "int32" if dtype == "float32" else "int16"
-    return ops.view(ops.transpose(ops.view(x, integers), (0, 2, 1, 3)), dtype)
+    bits = ops.view(x, "int32" if dtype == "float32" else "int16")
+    return ops.view(ops.transpose(bits, (0, 2, 1, 3)), dtype), grad
 
 
 def lookup(table: Tensor, ids: Tensor) -> Tensor:

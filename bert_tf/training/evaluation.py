@@ -56,7 +56,7 @@ class Evaluator(orbit.AbstractEvaluator):
             self._progress.update(1)
         return {"loss": totals["loss"] / int(num_steps), **self.task.metrics(totals)}
 
-    @tf.function
+    @tf.function(autograph=False)
     def _batch(self, iterator: Iterator[Batch]) -> Sums:
         # The batch is taken in here: outside, every length would be traced anew.
         strategy = self.state.runtime.strategy
@@ -156,7 +156,7 @@ class Predictor:
                 outputs_in_order[name] = np.stack(rows)[place]
         return outputs_in_order
 
-    @tf.function
+    @tf.function(autograph=False)
     def _batch(self, iterator: Iterator[Batch]) -> Sums:
         strategy = self.state.runtime.strategy
         return first(strategy, strategy.run(self._replica_batch, args=(next(iterator),)))

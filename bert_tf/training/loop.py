@@ -95,6 +95,9 @@ class Trainer(orbit.AbstractTrainer):
             step.assign_add(1)
         return first_bad, sums
 
+    # Nothing below looks at a tensor's value in Python; AutoGraph takes seconds to rewrite all of
+    # it, the model included.
+    @tf.autograph.experimental.do_not_convert
     def _replica_step(self, batch: Batch) -> Sums:
         state, context = self.state, tf.distribute.get_replica_context()
         accumulation = state.options.gradient_accumulation_steps

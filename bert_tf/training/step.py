@@ -105,7 +105,7 @@ def gradient_function(
         gradients = tape.gradient(scaled, wanted, unconnected_gradients="zero")
         return [tf.convert_to_tensor(gradient) for gradient in gradients], {"loss": loss, **sums}
 
-    return tf.function(compute, jit_compile=True) if jit_compile else compute
+    return tf.function(compute, jit_compile=True, autograph=False) if jit_compile else compute
 
 
 @functools.cache

@@ -1,7 +1,9 @@
 """Items computed ahead: their order, their errors, how far ahead, and who computes."""
 
+import gc
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -73,3 +75,59 @@ def test_what_nobody_wants_any_more_is_not_begun():
     after = len(begun)
     time.sleep(0.2)
     assert len(begun) == after < 10
+
+
+def test_an_error_of_the_items_ends_all():
+    begun = []
+
+    def items():
+        yield from range(3)
+        raise OSError("no more")
+
+    def function(item):
+        begun.append(item)
+        time.sleep(0.05)
+        return item
+
+    before = threading.active_count()
+    with pytest.raises(OSError, match="no more"):
+        list(in_order(2, function, items()))
+    assert threading.active_count() == before
+    assert len(begun) <= 3
+
+
+def test_an_interruption_of_the_consumers_own_turn_is_not_kept_for_later():
+    begun, main = [], threading.current_thread()
+
+    def function(item):
+        begun.append(item)
+        if threading.current_thread() is main:
+            raise KeyboardInterrupt
+        time.sleep(0.05)
+        return item
+
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        list(in_order(2, function, range(100)))
+    assert threading.active_count() == before
+    assert len(begun) < 10
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_keeps_no_item_alive(workers):
+    class Item:
+        pass
+
+    def function(item):
+        raise ValueError(f"not {type(item).__name__}")
+
+    made = Item()
+    gone = weakref.ref(made)
+    gc.disable()
+    try:
+        with pytest.raises(ValueError, match="not Item"):
+            next(in_order(workers, function, iter([made])))
+        del made
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bert_tf.tokenization import FullTokenizer
+from data_prep import scanning
 from data_prep.block_tokens import BLANK, BlockTokenizer
 from data_prep.byte_table import find, hash_bytes, table_of
 from tests.data_prep.create_pretraining_data_test import SHARED, SMALL, VOCAB
@@ -84,7 +85,7 @@ def test_characters(lower, tmp_path):
     codes = [code for code in range(128, sys.maxunicode + 1) if not 0xD800 <= code < 0xE000]
     if not os.environ.get("EVERY_CODE_POINT"):
         assigned = [code for code in codes if unicodedata.category(chr(code)) not in ("Cn", "Co")]
-        codes = random.Random(lower).sample(assigned, 3000) + list(range(128, 0x600))
+        codes = random.Random(lower).sample(assigned, 5000) + list(range(128, 0x600))
     chars = [chr(code) for code in codes]
     pieces = {part for c in chars for part in c + unicodedata.normalize("NFD", c.lower())}
     lines = ["[UNK]", "a", "##a", "s", "##s", *sorted(pieces), *(f"##{c}" for c in sorted(pieces))]
@@ -94,6 +95,8 @@ def test_characters(lower, tmp_path):
     for first in range(0, len(chars), 1000):
         texts = (f"a{c}s {c} {c}{c}. \u0301{c}\u3099s{c}\n" for c in chars[first : first + 1000])
         assert_equal(tokenizer, subject, "".join(texts).encode())
+    assert len(set(chars)) > scanning._MOST_NEW  # all at once: more than are learnt in one turn
+    assert_equal(*pair_of(lower, path), f"{' '.join(chars)}\n".encode())
 
 
 def test_bytes_that_are_no_utf8():

@@ -8,18 +8,17 @@ import pytest
 from data_prep import deal
 from data_prep.deal import in_stretches
 from data_prep.documents import Corpus
-from data_prep.drawn import PLACE_AND_COUNT, PLACE_SHIFT, row_layout
+from data_prep.drawn import row_layout
 from data_prep.examples import written_batches
-from data_prep.masking import KEEP_TOKEN, POSITION_SHIFT
 from data_prep.options import GenerationOptions
 from data_prep.rows import ExampleWriter
 from data_prep.store import Scratch
-from tests.data_prep.examples_test import TOKENS, VOCABULARY, drawn_of, random_examples
+from tests.data_prep.drawn_test import TOKENS, drawn_of, random_examples
+from tests.data_prep.examples_test import VOCABULARY
 
 LENGTH, MOST = 16, 4
 OPTIONS = GenerationOptions(max_seq_length=LENGTH, max_predictions_per_seq=MOST)
 IDS = 99
-ORDER = np.array([2, 0, 1], np.uint32)
 
 
 @pytest.fixture(params=[IDS, 2**31 - 1])  # packed into half their bytes, or not
@@ -39,7 +38,8 @@ def corpus_of(count=TOKENS):
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("rows", [1, 7, 250, 499, 500, 501])
 def test_same_rows_in_the_same_order(drawn, rows, threads, tmp_path, monkeypatch):
-    monkeypatch.setattr("data_prep.deal._AT_ONCE", 37)  # dealt in many turns
+    portion = 37 * drawn.rows.strides[0]  # of examples: dealt in many turns
+    monkeypatch.setattr("data_prep.deal._PORTION_BYTES", portion)
     corpus = corpus_of()
     expected = ExampleWriter(drawn, corpus, VOCABULARY, OPTIONS).values(drawn.order)
     with Scratch(tmp_path) as scratch:
@@ -47,34 +47,6 @@ def test_same_rows_in_the_same_order(drawn, rows, threads, tmp_path, monkeypatch
     made = [ExampleWriter(s, corpus, VOCABULARY, OPTIONS).values(s.order) for s in stretches]
     assert [len(values) for values in made[:-1]] == [min(rows, 500)] * (len(made) - 1)
     np.testing.assert_array_equal(np.concatenate(made), expected)
-
-
-@pytest.mark.parametrize(
-    ("length", "ids", "dtype"),
-    [
-        (128, 30522, np.uint32),
-        (512, 119547, np.uint32),
-        (512, 2**23 - 1, np.uint32),
-        (512, 2**23, np.uint64),
-        (513, 2**23 - 1, np.uint64),
-    ],
-)
-def test_predictions_at_the_edges_of_what_fits(length, ids, dtype, tmp_path):
-    options = GenerationOptions(max_seq_length=length, max_predictions_per_seq=3)
-    layout = row_layout(options, ids)
-    assert layout.packed == dtype
-    edges = [(length - 1, ids), (length - 1, KEEP_TOKEN), (1, ids), (0, KEEP_TOKEN)]
-    predictions = np.array([place << POSITION_SHIFT | new for place, new in edges])
-    examples = np.zeros((3, 5), np.int64), np.array([0, 1, 1, 4]), predictions
-    drawn, found = drawn_of(examples, ORDER, options, ids), []
-    with Scratch(tmp_path) as scratch:
-        for stretch in in_stretches(drawn, scratch, rows_of_stretch=2):
-            for row in stretch.rows[stretch.order]:
-                start, count = layout.first, row[PLACE_AND_COUNT] & ((1 << PLACE_SHIFT) - 1)
-                packed = layout.predictions(row)[start : start + count].astype(np.int64)
-                found.append([divmod(value, 1 << layout.shift) for value in packed.tolist()])
-    # Of one example, the predictions come in the order of their positions.
-    assert found == [[edges[3], edges[2], edges[1]], [edges[0]], []]
 
 
 def test_how_long_stretches_are():

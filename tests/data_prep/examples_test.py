@@ -8,35 +8,12 @@ import pytest
 from bert_tf.inputs.features import pack
 from bert_tf.inputs.records import pretraining_schema
 from data_prep.documents import Corpus
-from data_prep.drawn import Drawn, pack_rows, row_layout
 from data_prep.masking import KEEP_TOKEN, POSITION_SHIFT
 from data_prep.options import GenerationOptions, VocabularyIds
 from data_prep.rows import ExampleWriter
+from tests.data_prep.drawn_test import TOKENS, drawn_of, random_examples
 
-TOKENS = 150
 VOCABULARY = VocabularyIds(1, 2, 3, [0, 1, 2, 3], np.zeros(99, np.uint8))
-
-
-def random_examples(rng, count, length, most):
-    """Pairs that fit, with predictions in any order; (position, replacement) of each too."""
-    pairs, predictions, ends = [], [], [0]
-    for _ in range(count):
-        size_a, size_b = rng.randint(1, length // 2), rng.randint(1, length // 2 - 3)
-        a, b = rng.randint(0, TOKENS - size_a), rng.randint(0, TOKENS - size_b)
-        pairs.append([a, a + size_a, b, b + size_b, rng.randint(0, 1)])
-        places = [*range(1, size_a + 1), *range(size_a + 2, size_a + size_b + 2)]
-        for place in rng.sample(places, min(rng.randint(0, most), len(places))):
-            replacement = rng.choice([KEEP_TOKEN, 4, rng.randint(5, 90)])
-            predictions.append(place << POSITION_SHIFT | replacement)
-        ends.append(len(predictions))
-    return (np.array(values, np.int64) for values in (pairs, ends, predictions))
-
-
-def drawn_of(examples, order, options, ids=99):
-    """`Drawn` of what `random_examples` gives."""
-    pairs, ends, predictions = examples
-    layout = row_layout(options, ids)
-    return Drawn(pack_rows(pairs, ends[1:], predictions, layout), order, layout)
 
 
 def named(row, length, most):
