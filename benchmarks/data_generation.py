@@ -129,6 +129,7 @@ def compare(options: argparse.Namespace, folder: Path) -> None:
     outputs = {name: folder / f"{name}.tfrecord" for name in turns}
     for number in range(options.rounds):
         for name, (side, cores) in turns.items():
+            outputs[name].unlink(missing_ok=True)  # giving up hundreds of MB takes its time, too
             seconds, _ = run_side(
                 side, text, options.vocab, outputs[name], options.dupe_factor, cores
             )
