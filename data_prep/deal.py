@@ -27,6 +27,7 @@ Words = npt.NDArray[np.uint32]
 STRETCH_BYTES = 32 << 20  # at most
 # Shorter ones fit the processor's caches; for the disk's sake they are not too many.
 _SHORT_STRETCH_BYTES, _MANY_STRETCHES = 4 << 20, 512
+_MEMORY_BYTES = 64 << 20  # of all examples: fewer are not dealt through the disk
 _PORTION_BYTES = 4 << 20  # of examples that one thread deals at once
 
 
@@ -40,7 +41,7 @@ def in_stretches(
 
     Args:
       drawn: few examples come back as they are.
-      scratch: holds what is dealt, as much as the rows.
+      scratch: holds what is dealt, as much as the rows, unless they are few.
       threads: that deal.
       rows_of_stretch: examples of one of them; default: what fits into memory.
 
@@ -53,11 +54,10 @@ def in_stretches(
     if examples <= size:
         yield drawn
         return
-    file = scratch.file().fileno()
-    _deal(drawn, size, file, scratch, threads)
+    dealt = _Dealt(examples, drawn.layout.columns, scratch)
+    _deal(drawn, size, dealt, scratch, threads)
     for first in range(0, examples, size):
-        rows = np.empty((min(size, examples - first), drawn.layout.columns), np.int64)
-        _read(file, rows, first * row_bytes)
+        rows = dealt.take(first, min(size, examples - first))
         order = np.empty(len(rows), np.uint32)
         _put_in_order(rows, order)
         yield Drawn(rows, order, drawn.layout)
@@ -68,12 +68,42 @@ def _rows_of_stretch(examples: int, row_bytes: int) -> int:
     return max(1, min(wanted, STRETCH_BYTES) // row_bytes)
 
 
-# From which example on, where each stands, and where in the file each stretch's rows belong.
+class _Dealt:
+    """Rows by their numbers: in memory where they are few, else in a file.
+
+    Threads may put rows of their own side by side.
+    """
+
+    def __init__(self, rows: int, columns: int, scratch: Scratch) -> None:
+        self._columns = columns
+        self._memory: Longs | None = None
+        if 8 * rows * columns <= _MEMORY_BYTES:
+            self._memory = np.empty((rows, columns), np.int64)
+        else:
+            self._file = scratch.file().fileno()
+
+    def put(self, first: int, rows: Longs) -> None:
+        """Sets the rows from `first` on; OSError where the disk is full."""
+        if self._memory is None:
+            _write(self._file, rows, first * rows.strides[0])
+        else:
+            self._memory[first : first + len(rows)] = rows
+
+    def take(self, first: int, count: int) -> Longs:
+        """The rows from `first` on."""
+        if self._memory is not None:
+            return self._memory[first : first + count]
+        rows = np.empty((count, self._columns), np.int64)
+        _read(self._file, rows, first * rows.strides[0])
+        return rows
+
+
+# From which example on, where each stands, and from which row on each stretch's belong.
 _Portion = tuple[int, Words, Longs]
 
 
-def _deal(drawn: Drawn, size: int, file: int, scratch: Scratch, threads: int) -> None:
-    """Writes the examples of stretch s to the rows from s * size on, in any order."""
+def _deal(drawn: Drawn, size: int, dealt: _Dealt, scratch: Scratch, threads: int) -> None:
+    """Puts the examples of stretch s to the rows from s * size on, in any order."""
     places = _places_in(drawn.order)
 
     def portions() -> Iterator[_Portion]:
@@ -92,7 +122,7 @@ def _deal(drawn: Drawn, size: int, file: int, scratch: Scratch, threads: int) ->
         begin = 0
         for stretch in np.flatnonzero(np.diff(ends, prepend=0)).tolist():
             end = int(ends[stretch])
-            _write(file, rows[begin:end], int(starts[stretch]) * rows.strides[0])
+            dealt.put(int(starts[stretch]), rows[begin:end])
             begin = end
         scratch.release()
 

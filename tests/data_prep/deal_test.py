@@ -35,9 +35,11 @@ def corpus_of(count=TOKENS):
     return Corpus(tokens, np.array([0, count]), np.array([0, 1]))
 
 
+@pytest.mark.parametrize("memory", [0, deal._MEMORY_BYTES])
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("rows", [1, 7, 250, 499, 500, 501])
-def test_same_rows_in_the_same_order(drawn, rows, threads, tmp_path, monkeypatch):
+def test_same_rows_in_the_same_order(drawn, rows, threads, memory, tmp_path, monkeypatch):
+    monkeypatch.setattr("data_prep.deal._MEMORY_BYTES", memory)
     portion = 37 * drawn.rows.strides[0]  # of examples: dealt in many turns
     monkeypatch.setattr("data_prep.deal._PORTION_BYTES", portion)
     corpus = corpus_of()
