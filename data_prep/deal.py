@@ -98,8 +98,8 @@ class _Dealt:
         return rows
 
 
-# From which example on, where each stands, and from which row on each stretch's belong.
-_Portion = tuple[int, Words, Longs]
+# From which example on, where each stands; each stretch's next row, and how many it gets.
+_Portion = tuple[int, Words, Longs, Longs]
 
 
 def _deal(drawn: Drawn, size: int, dealt: _Dealt, scratch: Scratch, threads: int) -> None:
@@ -111,19 +111,17 @@ def _deal(drawn: Drawn, size: int, dealt: _Dealt, scratch: Scratch, threads: int
         most = max(1, _PORTION_BYTES // drawn.rows.strides[0])
         for first in range(0, len(places), most):
             own = places[first : first + most]
-            yield first, own, starts
-            starts = starts + np.bincount(own // size, minlength=len(starts))
+            counts = np.bincount(own // size, minlength=len(starts))
+            yield first, own, starts, counts
+            starts = starts + counts
 
     def write(portion: _Portion) -> None:
-        first, own, starts = portion
-        rows = np.empty((len(own), drawn.layout.columns), np.int64)
-        ends = np.zeros(len(starts), np.int64)
-        _lay_out(own, first, size, drawn.rows, ends, rows)
-        begin = 0
-        for stretch in np.flatnonzero(np.diff(ends, prepend=0)).tolist():
-            end = int(ends[stretch])
-            dealt.put(int(starts[stretch]), rows[begin:end])
-            begin = end
+        first, own, starts, counts = portion
+        rows, ends = np.empty((len(own), drawn.layout.columns), np.int64), np.cumsum(counts)
+        _lay_out(own, first, size, drawn.rows, ends - counts, rows)
+        for stretch in np.flatnonzero(counts).tolist():
+            own_rows = rows[ends[stretch] - counts[stretch] : ends[stretch]]
+            dealt.put(int(starts[stretch]), own_rows)
         scratch.release()
 
     with contextlib.closing(in_order(threads, write, portions())) as written:
@@ -140,19 +138,17 @@ def _places_in(order: Words) -> Words:
 
 
 @compiled
-def _lay_out(places: Words, first: int, size: int, source: Longs, ends: Longs, rows: Longs) -> None:
-    """The examples from `first` on, those of each stretch side by side, up to its end in `ends`."""
-    stretches = places // np.uint32(size)
-    for stretch in stretches:
-        ends[stretch] += 1
-    ends[:] = np.cumsum(ends) - ends
+def _lay_out(
+    places: Words, first: int, size: int, source: Longs, next_rows: Longs, rows: Longs
+) -> None:
+    """The examples from `first` on, those of each stretch side by side from `next_rows` on."""
     for i in range(len(places)):
-        row = np.uint64(ends[stretches[i]])
-        ends[stretches[i]] += 1
+        stretch = np.int64(places[i]) // size
+        row = np.uint64(next_rows[stretch])
+        next_rows[stretch] += 1
         for column in range(rows.shape[1]):
             rows[row, column] = source[first + i, column]
-        place = np.int64(places[i]) - np.int64(stretches[i]) * size
-        rows[row, PLACE_AND_COUNT] |= place << PLACE_SHIFT
+        rows[row, PLACE_AND_COUNT] |= np.int64(places[i]) - stretch * size << PLACE_SHIFT
 
 
 @compiled

@@ -90,7 +90,8 @@ def draw_examples(
             scratch.release()
         if keeping:
             keeping.result()
-    examples = kept.examples
+    rows = kept.rows.view()
+    examples = len(rows)
     if examples >= _MOST_EXAMPLES:
         raise DataError(
             f"One run makes fewer than {_MOST_EXAMPLES} examples, but the text gives {examples}. "
@@ -98,7 +99,7 @@ def draw_examples(
         )
     written = np.arange(examples, dtype=np.uint32)
     shuffle(twister, written)
-    return Drawn(kept.rows.view(), written, layout)
+    return Drawn(rows, written, layout)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,7 +141,6 @@ class _Kept:
 
     def __init__(self, scratch: Scratch, layout: RowLayout, rules: MaskRules) -> None:
         self.rows = scratch.array(np.int64, layout.columns)
-        self.examples = 0
         self._layout, self._rules = layout, rules
 
     def append(self, block: _Block, found: int) -> None:
@@ -149,7 +149,6 @@ class _Kept:
         if found and len(block.swaps):
             choose_for_all(block.swaps, pairs, ends, block.predictions, self._rules)
         self.rows.append(pack_rows(pairs, ends, block.predictions, self._layout))
-        self.examples += found
 
 
 # A block with examples, how many they are, and how many documents were done for it.

@@ -7,13 +7,13 @@ import glob
 import hashlib
 import json
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from bert_tf.inputs.records import RecordError, read_records, verify_count
+from data_prep.ahead import in_order
 from data_prep.documents import Progress
 from data_prep.options import DataError
 from data_prep.scale import MANIFEST
@@ -36,12 +36,10 @@ def verify(output: str, shards: int, threads: int = 1) -> list[str]:
     manifest = read_manifest(output, shards)
     folder = Path(output).parent
     total = sum(shard["size"] for shard in manifest["shards"])
-    with (
-        tqdm(total=total, desc="verifying", unit="B", unit_scale=True) as bar,
-        ThreadPoolExecutor(threads) as pool,
-    ):
+    with tqdm(total=total, desc="verifying", unit="B", unit_scale=True) as bar:
         look = functools.partial(_faults_of, folder, progress=bar.update)
-        found = [fault for faults in pool.map(look, manifest["shards"]) for fault in faults]
+        shards_faults = in_order(threads, look, manifest["shards"])
+        found = [fault for faults in shards_faults for fault in faults]
     return found + list(_strangers(output, shards))
 
 
