@@ -40,7 +40,9 @@ def define_long_texts(default: str | None = TRUNCATE) -> None:
         "long_texts", default, [TRUNCATE, WINDOW], "What to do with texts that are too long."
     )
     absl_flags.DEFINE_integer(
-        "doc_stride", None, "Tokens between windows; default: half of --max_seq_length."
+        "doc_stride",
+        None,
+        f"With --long_texts={WINDOW}: tokens between windows; default: half of --max_seq_length.",
     )
 
 
@@ -65,8 +67,17 @@ def stride_of(long_texts: str, length: int, stride: int | None) -> int:
         long_texts: `TRUNCATE` or `WINDOW`.
         length: Of an input, in tokens.
         stride: --doc_stride; None for its default.
+
+    Raises:
+        ValueError: The stride leaves text out, or is that of windows where there are none.
     """
     if long_texts == TRUNCATE:
+        if stride:
+            raise ValueError(
+                f"--doc_stride is the step from one window over a long text to the next, but it is "
+                f"{stride} with --long_texts={TRUNCATE}, which cuts such texts. Give "
+                f"--long_texts={WINDOW}, or leave --doc_stride out."
+            )
         return 0
     if stride is None:
         return max(length // 2, 1)

@@ -118,7 +118,7 @@ class StoredCorpus:
     Attributes:
       folder: the same.
       corpus: its arrays, mapped from the disk.
-      facts: bytes that were not UTF-8, unknown words of a sample of lines.
+      facts: bytes that were not UTF-8, unknown words of a sample of lines, what was read in words.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -232,8 +232,10 @@ def tokenize_part(
             kept.append("counts", block.counts)
             dropped, steps = dropped + block.dropped_bytes, steps + 1
             kept.keep(steps, {"dropped_bytes": dropped, "unknown_words": words.counts})
-        dropped += text.dropped_bytes  # of all blocks: those of earlier lives were read again
-        kept.keep(steps, {"dropped_bytes": dropped, "unknown_words": words.counts}, complete=True)
+        # Of all blocks, as what is reported: those of earlier lives were read again.
+        dropped += text.dropped_bytes
+        facts = {"dropped_bytes": dropped, "unknown_words": words.counts, "input": text.report()}
+        kept.keep(steps, facts, complete=True)
 
 
 def _join(source: Source, folder: Path, parts: Iterable[Sequence[str]]) -> None:
@@ -241,6 +243,7 @@ def _join(source: Source, folder: Path, parts: Iterable[Sequence[str]]) -> None:
     tokenizer, layout = _text_layout(source)
     words = UnknownWords(tokenizer)
     dropped = 0
+    reports: list[str] = []
 
     def blocks() -> Iterator[TokenBlock]:
         nonlocal dropped
@@ -250,6 +253,7 @@ def _join(source: Source, folder: Path, parts: Iterable[Sequence[str]]) -> None:
                     raise DataError(f"Part {number} of the text was not tokenized. Start again.")
                 dropped += kept.facts["dropped_bytes"]
                 words.add(kept.facts["unknown_words"])
+                reports.append(kept.facts.get("input", ""))  # none of older versions
             yield from _token_blocks(_part_folder(source, number), layout)
 
     with new_folder(folder / "corpus") as partial:
@@ -261,6 +265,8 @@ def _join(source: Source, folder: Path, parts: Iterable[Sequence[str]]) -> None:
             "dropped_bytes": dropped,
             "unknown_words": words.counts,
             "token_type": str(corpus.tokens.dtype),
+            # Of parts read apart, nobody saw which lines of one are those of another.
+            "input": reports[0] if len(reports) == 1 else "",
         }
         write_text(partial / _FACTS, json.dumps(facts))
 

@@ -57,7 +57,7 @@ def write_report(path: str, findings: Findings) -> None:
         [_masks(findings), _lengths(findings), _unknown(findings)],
     )
     scores = {
-        "pairs": float(found.records),
+        findings.unit: float(found.records),
         "mean length": found.mean_length,
         **{name: float(count) for name, count in findings.facts.items()},
     }
@@ -78,8 +78,9 @@ def _masks(findings: Findings) -> Section:
     from bert_tf.reporting.page import Section
 
     found = findings.statistics
+    of_pairs = {"random next": f"{findings.label}, of all pairs"} if findings.label else {}
     names = {
-        "random next": f"{findings.label}, of all pairs",
+        **of_pairs,
         "masked": "asked for, of all tokens",
         "[MASK]": "shown as [MASK], of those asked for",
         "another token": "shown as another token",

@@ -13,7 +13,6 @@ from bert_tf.compiled import compiled
 from bert_tf.tokenization import UNK_TOKEN, FullTokenizer
 from data_prep.documents import Corpus
 from data_prep.options import GenerationOptions
-from data_prep.pairs import SPECIALS
 from data_prep.unknown_words import UnknownWords
 
 Longs = npt.NDArray[np.int64]
@@ -107,7 +106,7 @@ class Statistics:
     @property
     def mean_length(self) -> float:
         """Tokens of a record, special ones too."""
-        return (self.tokens + SPECIALS * self.records) / max(self.records, 1)
+        return float(np.arange(len(self.lengths)) @ self.lengths) / max(self.records, 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,9 +126,16 @@ class Findings:
     flags: Mapping[str, object]
 
     @property
-    def label(self) -> str:
-        """What next_sentence_labels of 1 mean in this run."""
-        return "swapped" if self.flags.get("next_sentence") == "order" else "random next"
+    def label(self) -> str | None:
+        """What next_sentence_labels of 1 mean in this run; None where records are of one part."""
+        return {"none": None, "order": "swapped"}.get(
+            str(self.flags.get("next_sentence")), "random next"
+        )
+
+    @property
+    def unit(self) -> str:
+        """What a record is made of."""
+        return "pairs" if self.label else "sequences"
 
     @property
     def top_words(self) -> list[tuple[str, int]]:
@@ -144,10 +150,11 @@ class Findings:
         words = ", ".join(f"{word!r} {count}" for word, count in self.top_words)
         facts = ", ".join(f"{count:,} {name}" for name, count in self.facts.items())
         full = len(found.lengths) - 1
+        asked = f", {self.label} {share['random next']}" if self.label else ""
         return "\n".join(
             [
                 f"text          {facts}",
-                f"pairs         {found.records:,}, {self.label} {share['random next']}",
+                f"{self.unit:13} {found.records:,}{asked}",
                 f"length        {found.mean_length:.1f} tokens on average; "
                 f"{share['shorter']} have fewer than {full}",
                 f"masked        {share['masked']} of all tokens: [MASK] {share['[MASK]']}, "
@@ -207,9 +214,10 @@ def _count(
         labels = rows[row, 3 * length + most : 3 * length + 2 * most]
         weights = rows[row, 3 * length + 2 * most : 3 * length + 3 * most]
         size = rows[row, length : 2 * length].sum()
+        parts = 1 + rows[row, 2 * length + size - 1]  # by the last token's segment
         lengths[size] += 1
         counts[_RANDOM] += rows[row, 3 * length + 3 * most]
-        counts[_TOKENS] += size - SPECIALS
+        counts[_TOKENS] += size - 1 - parts  # without [CLS], and a [SEP] for each part
         for i in range(size):
             counts[_UNKNOWN] += ids[i] == unknown
         asked = 0

@@ -236,6 +236,11 @@ CASES = (
         r"--doc_stride must be at least 1 and below --max_seq_length = 32, .* but is 32",
     ),
     case_of(
+        "a stride of no windows",
+        lambda w: {"doc_stride": 8},
+        r"it is 8 with --long_texts=truncate, .*\. Give --long_texts=window, or",
+    ),
+    case_of(
         "more tokens than the model has positions",
         lambda w: {"max_seq_length": 4096},
         r"--max_seq_length is 4096, but the model",

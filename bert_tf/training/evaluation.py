@@ -1,7 +1,7 @@
 """Evaluation and prediction: every example once, under the strategy of the run."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,15 @@ from bert_tf.training.options import TrainingOptions
 from bert_tf.training.replicas import explain, first, quietly, summed
 from bert_tf.training.runtime import Runtime
 from bert_tf.training.state import State
+
+
+def _on_next(state: State, function: Callable[[Batch], Sums], iterator: Iterator[Batch]) -> Sums:
+    """What every replica makes of the next batch, taken in the caller's `tf.function`.
+
+    Outside of it, every length of a batch would be traced anew.
+    """
+    strategy = state.runtime.strategy
+    return first(strategy, strategy.run(function, args=(next(iterator),)))
 
 
 class Evaluator(orbit.AbstractEvaluator):
@@ -58,9 +67,7 @@ class Evaluator(orbit.AbstractEvaluator):
 
     @tf.function(autograph=False)
     def _batch(self, iterator: Iterator[Batch]) -> Sums:
-        # The batch is taken in here: outside, every length would be traced anew.
-        strategy = self.state.runtime.strategy
-        return first(strategy, strategy.run(self._replica_batch, args=(next(iterator),)))
+        return _on_next(self.state, self._replica_batch, iterator)
 
     def _replica_batch(self, batch: Batch) -> Sums:
         context = tf.distribute.get_replica_context()
@@ -158,8 +165,7 @@ class Predictor:
 
     @tf.function(autograph=False)
     def _batch(self, iterator: Iterator[Batch]) -> Sums:
-        strategy = self.state.runtime.strategy
-        return first(strategy, strategy.run(self._replica_batch, args=(next(iterator),)))
+        return _on_next(self.state, self._replica_batch, iterator)
 
     def _replica_batch(self, batch: Batch) -> Sums:
         context = tf.distribute.get_replica_context()

@@ -219,10 +219,12 @@ def test_an_engine_makes_the_same(run_of):
             pickle.loads(pickle.dumps(work))(item)
 
     here, there = run_of(), run_of(output="there", scratch="there_scratch")
-    create_shards(here)
+    made_here = create_shards(here)
     finished = create_by_engine(there, engine)
     assert contents(there) == contents(here)
     assert len(finished.notes) == 4
+    assert made_here.input.startswith("input: read ")
+    assert finished.input == ""  # nobody read all files, and could say what repeats
 
 
 def test_an_engine_that_forgets_a_shard_is_found_out(run_of):
@@ -440,6 +442,7 @@ def test_the_command_makes_verifies_and_reports(texts, tmp_path):
     page = tmp_path / "page" / "r.html"
     done = command(*flags, "--shards=3", "--workers=2", f"--report={page}")
     assert done.returncode == 0, done.stderr
+    assert re.search(r"input: read \d+ lines, .* nearly the same as an earlier one", done.stderr)
     lines = done.stdout.splitlines()
     assert lines[0].startswith(f"{tmp_path}/r-00000-of-00003: ")
     assert (

@@ -18,21 +18,23 @@ MASK, UNKNOWN = 3, 4
 
 
 def random_record(rng):
-    """Ids as shown, size, places, labels, whether the next sentence is random."""
+    """Ids as shown, places, labels, whether the next sentence is random, tokens of part two."""
     size = rng.randint(5, LENGTH)
     ids = [rng.randint(0, 9) for _ in range(size)]
     places = sorted(rng.sample(range(1, size - 1), rng.randint(0, min(MOST, size - 2))))
     labels = [rng.choice([ids[place], rng.randint(4, 9)]) for place in places]
-    return ids, places, labels, rng.randint(0, 1)
+    second = rng.choice([0, rng.randint(2, size - 3)])  # with its [SEP]; 0: there is no part two
+    return ids, places, labels, rng.randint(0, 1), second
 
 
-def row_of(ids, places, labels, is_random):
+def row_of(ids, places, labels, is_random, second):
     def padded(values, length):
         return [*values, *[0] * (length - len(values))]
 
     one = int(np.float32(1).view(np.int32))
     return [
-        *padded(ids, LENGTH), *padded([1] * len(ids), LENGTH), *[0] * LENGTH,
+        *padded(ids, LENGTH), *padded([1] * len(ids), LENGTH),
+        *padded([0] * (len(ids) - second) + [1] * second, LENGTH),
         *padded(places, MOST), *padded(labels, MOST), *padded([one] * len(places), MOST),
         is_random,
     ]  # fmt: skip
@@ -50,24 +52,24 @@ def test_counts_are_those_of_plain_python():
 
     lengths = Counter(len(ids) for ids, *_ in records)
     assert found.lengths.tolist() == [lengths[size] for size in range(LENGTH + 1)]
-    places = Counter(place for _, places, _, _ in records for place in places)
+    places = Counter(place for _, places, *_ in records for place in places)
     assert found.positions.tolist() == [places[place] for place in range(LENGTH)]
-    asked = Counter(len(places) for _, places, _, _ in records)
+    asked = Counter(len(places) for _, places, *_ in records)
     assert found.predictions.tolist() == [asked[count] for count in range(MOST + 1)]
     shown = [
         (ids[place], label)
-        for ids, places, labels, _ in records
+        for ids, places, labels, *_ in records
         for place, label in zip(places, labels, strict=True)
     ]
     before = []
-    for ids, places, labels, _ in records:
+    for ids, places, labels, *_ in records:
         original = dict(enumerate(ids)) | dict(zip(places, labels, strict=True))
         before += original.values()
     masked = sum(now == MASK for now, _ in shown)
     kept = sum(now == label != MASK for now, label in shown)
     assert found.counts.tolist() == [
         sum(record[3] for record in records),
-        sum(len(ids) - 3 for ids, *_ in records),
+        sum(len(ids) - (3 if second else 2) for ids, *_, second in records),
         before.count(UNKNOWN),
         masked,
         len(shown) - masked - kept,
@@ -87,7 +89,7 @@ def test_nothing_counted_is_no_division_by_zero():
 def test_findings_as_text():
     statistics = Statistics.empty(OPTIONS)
     statistics.add_rows(
-        np.array([row_of([1, 5, 3, 2, 4, 2], [2], [7], 1)], np.int32), MASK, UNKNOWN
+        np.array([row_of([1, 5, 3, 2, 4, 2], [2], [7], 1, 2)], np.int32), MASK, UNKNOWN
     )
     words = {"zz": 2, "aa": 2, "mm": 3}
     text = Findings(statistics, words, {"documents": 1, "tokens": 3000}, {}).text()
@@ -98,6 +100,19 @@ def test_findings_as_text():
         "masked        33.33 % of all tokens: [MASK] 100.00 %, another token 0.00 %, kept 0.00 %",
         "[UNK]         33.33 % of all tokens",
         "unknown words 'mm' 3, 'aa' 2, 'zz' 2 (a sample)",
+    ]
+
+
+def test_findings_without_next_sentences():
+    statistics = Statistics.empty(OPTIONS)
+    statistics.add_rows(
+        np.array([row_of([1, 5, 3, 6, 4, 2], [2], [7], 0, 0)], np.int32), MASK, UNKNOWN
+    )
+    assert statistics.tokens == 4  # all but [CLS] and one [SEP]
+    lines = Findings(statistics, {}, {"documents": 1}, {"next_sentence": "none"}).text()
+    assert lines.splitlines()[1:3] == [
+        "sequences     1",
+        "length        6.0 tokens on average; 100.00 % have fewer than 16",
     ]
 
 
