@@ -42,7 +42,7 @@ def define_long_texts(default: str | None = TRUNCATE) -> None:
     absl_flags.DEFINE_integer(
         "doc_stride",
         None,
-        f"With --long_texts={WINDOW}: tokens between windows; default: half of --max_seq_length.",
+        "Tokens from one window over a long text to the next; default: half of --max_seq_length.",
     )
 
 
@@ -72,7 +72,7 @@ def stride_of(long_texts: str, length: int, stride: int | None) -> int:
         ValueError: The stride leaves text out, or is that of windows where there are none.
     """
     if long_texts == TRUNCATE:
-        if stride:
+        if stride is not None:
             raise ValueError(
                 f"--doc_stride is the step from one window over a long text to the next, but it is "
                 f"{stride} with --long_texts={TRUNCATE}, which cuts such texts. Give "

@@ -234,7 +234,11 @@ def tokenize_part(
             kept.keep(steps, {"dropped_bytes": dropped, "unknown_words": words.counts})
         # Of all blocks, as what is reported: those of earlier lives were read again.
         dropped += text.dropped_bytes
-        facts = {"dropped_bytes": dropped, "unknown_words": words.counts, "input": text.report()}
+        facts = {
+            "dropped_bytes": dropped,
+            "unknown_words": words.counts,
+            "input_report": text.report(),
+        }
         kept.keep(steps, facts, complete=True)
 
 
@@ -253,7 +257,7 @@ def _join(source: Source, folder: Path, parts: Iterable[Sequence[str]]) -> None:
                     raise DataError(f"Part {number} of the text was not tokenized. Start again.")
                 dropped += kept.facts["dropped_bytes"]
                 words.add(kept.facts["unknown_words"])
-                reports.append(kept.facts.get("input", ""))  # none of older versions
+                reports.append(kept.facts.get("input_report", ""))  # none of older versions
             yield from _token_blocks(_part_folder(source, number), layout)
 
     with new_folder(folder / "corpus") as partial:
@@ -266,7 +270,7 @@ def _join(source: Source, folder: Path, parts: Iterable[Sequence[str]]) -> None:
             "unknown_words": words.counts,
             "token_type": str(corpus.tokens.dtype),
             # Of parts read apart, nobody saw which lines of one are those of another.
-            "input": reports[0] if len(reports) == 1 else "",
+            "input_report": reports[0] if len(reports) == 1 else "",
         }
         write_text(partial / _FACTS, json.dumps(facts))
 

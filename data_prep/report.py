@@ -51,7 +51,7 @@ def write_report(path: str, findings: Findings) -> None:
     found = findings.statistics
     flags = findings.flags
     shown = page.Findings(
-        "Pretraining data: masked words and next sentences",
+        f"Pretraining data: {_asked(findings)}",
         str(flags["input_file"]),
         found.records,
         [_masks(findings), _lengths(findings), _unknown(findings)],
@@ -70,6 +70,11 @@ def write_report(path: str, findings: Findings) -> None:
     )
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     write_text(path, page.render(shown, run))
+
+
+def _asked(findings: Findings) -> str:
+    """What a model learns of the records."""
+    return "masked words and next sentences" if findings.label else "masked words"
 
 
 def _masks(findings: Findings) -> Section:
@@ -98,7 +103,7 @@ def _masks(findings: Findings) -> Section:
         "predictions", "Predictions of a record.", found.predictions, ("predictions", "records")
     )
     body = table(["share", "of 1"], rows, "Shares") + _side_by_side(places, asked)
-    return Section("masks", "Masks and next sentences", body)
+    return Section("masks", _asked(findings).capitalize(), body)
 
 
 def _lengths(findings: Findings) -> Section:

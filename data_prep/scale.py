@@ -100,7 +100,7 @@ class Finished:
       notes: of all shards, in their order.
       findings: what the records and the text are like.
       dropped_bytes: of the text that were not UTF-8.
-      input: what was read, as lines of text; empty where an engine read it in parts.
+      input_report: lines of text on what was read; none where an engine read it in parts.
       corpus: where the tokenized text is kept.
     """
 
@@ -108,7 +108,7 @@ class Finished:
     notes: list[ShardNote]
     findings: Findings
     dropped_bytes: int
-    input: str
+    input_report: str
     corpus: Path
 
 
@@ -291,8 +291,12 @@ def finish(run: ScaleRun, job: ShardJob, notes: Iterable[ShardNote]) -> Finished
     path = notes_folder(job.output, job.shards) / MANIFEST
     write_text(path, json.dumps(described, indent=1) + "\n")
     shutil.rmtree(job.pairs, ignore_errors=True)
-    told = stored.facts
-    findings = Findings(statistics, told["unknown_words"], facts, job.manifest.flags)
+    findings = Findings(statistics, stored.facts["unknown_words"], facts, job.manifest.flags)
     return Finished(
-        path, ordered, findings, told["dropped_bytes"], told.get("input", ""), stored.folder.parent
+        path,
+        ordered,
+        findings,
+        stored.facts["dropped_bytes"],
+        stored.facts.get("input_report", ""),  # which corpora of older versions lack
+        stored.folder.parent,
     )

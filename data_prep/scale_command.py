@@ -37,7 +37,7 @@ def require_input(names: list[str]) -> None:
 
 def show(finished: Finished, report: str | None) -> None:
     """Says what a run in scale mode has made, and writes its report."""
-    sys.stderr.write(finished.input)
+    sys.stderr.write(finished.input_report)
     warn_of(finished.findings.facts["documents"], finished.dropped_bytes)
     for note in finished.notes:
         path = finished.manifest.parent.with_name(note.name)

@@ -214,17 +214,18 @@ def _count(
         labels = rows[row, 3 * length + most : 3 * length + 2 * most]
         weights = rows[row, 3 * length + 2 * most : 3 * length + 3 * most]
         size = rows[row, length : 2 * length].sum()
-        parts = 1 + rows[row, 2 * length + size - 1]  # by the last token's segment
+        separator = ids[size - 1]  # every part ends with one, and every document of full sentences
         lengths[size] += 1
         counts[_RANDOM] += rows[row, 3 * length + 3 * most]
-        counts[_TOKENS] += size - 1 - parts  # without [CLS], and a [SEP] for each part
-        for i in range(size):
+        for i in range(1, size):
+            counts[_TOKENS] += ids[i] != separator
             counts[_UNKNOWN] += ids[i] == unknown
         asked = 0
         while asked < most and weights[asked] != 0:
             place, label = places[asked], labels[asked]
             shown = ids[place]
-            # What was [UNK] counts, not what stands there now.
+            # What was there counts, not what stands there now.
+            counts[_TOKENS] += shown == separator
             counts[_UNKNOWN] += np.int64(label == unknown) - np.int64(shown == unknown)
             positions[place] += 1
             if shown == mask:

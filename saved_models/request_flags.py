@@ -238,7 +238,7 @@ def _stride(request: Request) -> int:
     long_texts, stride = values.long_texts, values.doc_stride
     own_run = told.get("task") == request.export_type
     if long_texts is None and stride is None and own_run and "doc_stride" in told:
-        stride = told["doc_stride"]
+        stride = told["doc_stride"] or None
         long_texts = WINDOW if stride else TRUNCATE
     if long_texts is None:
         long_texts = _LONG_TEXTS[request.export_type] if stride is None else WINDOW

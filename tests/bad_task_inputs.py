@@ -237,8 +237,8 @@ CASES = (
     ),
     case_of(
         "a stride of no windows",
-        lambda w: {"doc_stride": 8},
-        r"it is 8 with --long_texts=truncate, .*\. Give --long_texts=window, or",
+        lambda w: {"doc_stride": 0},
+        r"it is 0 with --long_texts=truncate, .*\. Give --long_texts=window, or",
     ),
     case_of(
         "more tokens than the model has positions",

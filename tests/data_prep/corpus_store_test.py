@@ -1,5 +1,6 @@
 """The kept corpus: that of the exact mode, made once, gone on with after a crash."""
 
+import json
 import os
 import time
 
@@ -66,6 +67,17 @@ def test_files_tokenized_one_by_one_in_any_order_are_the_same_corpus(source):
         Source(source.input_files, source.vocab_file, True, f"{source.scratch_dir}/b"), 1
     )
     assert whole.facts["unknown_words"].keys() == in_parts.facts["unknown_words"].keys()
+
+
+def test_parts_of_older_versions_told_nothing_of_the_input(source):
+    tokenize_part(source, 0, source.input_files)
+    journal = corpus_folder(source) / "text-00000/journal.json"
+    content = json.loads(journal.read_text())
+    assert content["facts"].pop("input_report").startswith("input: read ")
+    journal.write_text(json.dumps(content))
+    stored = make_corpus(source, 1)
+    assert_right(stored, source)
+    assert stored.facts["input_report"] == ""
 
 
 def test_a_part_that_nobody_tokenized_is_an_error(source):

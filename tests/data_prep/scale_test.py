@@ -223,8 +223,20 @@ def test_an_engine_makes_the_same(run_of):
     finished = create_by_engine(there, engine)
     assert contents(there) == contents(here)
     assert len(finished.notes) == 4
-    assert made_here.input.startswith("input: read ")
-    assert finished.input == ""  # nobody read all files, and could say what repeats
+    assert made_here.input_report.startswith("input: read ")
+    assert finished.input_report == ""  # nobody read all files, and could say what repeats
+
+
+def test_corpora_of_older_versions_are_used(run_of):
+    run = run_of()
+    first = create_shards(run)
+    (path,) = Path(run.source.scratch_dir).glob(".bert_tf_corpus-*/corpus/facts.json")
+    facts = json.loads(path.read_text())
+    assert facts.pop("input_report") == first.input_report
+    path.write_text(json.dumps(facts))
+    again = create_shards(run)
+    assert again.input_report == ""
+    assert [note.sha256 for note in again.notes] == [note.sha256 for note in first.notes]
 
 
 def test_an_engine_that_forgets_a_shard_is_found_out(run_of):
@@ -473,7 +485,24 @@ def test_the_report_of_the_exact_mode(texts, tmp_path):
     records = len(list(read_records(tmp_path / "r")))
     assert f"pairs         {records}, random next " in done.stdout
     assert f"{tmp_path}/r: {records} records" in done.stdout
-    assert (tmp_path / "r.html").read_text(encoding="utf-8").count("<svg") == 4
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 4
+    assert '<h2 id="masks-title">Masked words and next sentences</h2>' in page
+
+
+def test_a_report_without_next_sentences(texts, tmp_path):
+    flags = flags_for(texts, tmp_path / "r")
+    done = command(*flags, "--next_sentence=none", f"--report={tmp_path}/r.html")
+    assert done.returncode == 0, done.stderr
+    schema = pretraining_schema(128, 20)
+    records = [schema.decode(record) for record in read_records(tmp_path / "r")]
+    assert f"sequences     {len(records)}\n" in done.stdout
+    # Each token of the text is in one record; a [SEP] between documents is none of them.
+    tokens = int(re.search(r"([\d,]+) tokens\n", done.stdout)[1].replace(",", ""))
+    masked = sum((record["masked_lm_weights"] > 0).sum() for record in records)
+    assert f"masked        {100 * masked / tokens:.2f} % of all tokens" in done.stdout
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "next sentence" not in re.sub(r"next_sentence", "", page)
 
 
 @pytest.mark.parametrize(

@@ -14,27 +14,30 @@ from tests.support.texts import VOCAB
 
 LENGTH, MOST = 16, 4
 OPTIONS = GenerationOptions(max_seq_length=LENGTH, max_predictions_per_seq=MOST)
-MASK, UNKNOWN = 3, 4
+CLS, SEP, MASK, UNKNOWN = 1, 2, 3, 4
 
 
 def random_record(rng):
-    """Ids as shown, places, labels, whether the next sentence is random, tokens of part two."""
+    """Ids as shown, places, labels, whether the next sentence is random, the [SEP]s."""
     size = rng.randint(5, LENGTH)
-    ids = [rng.randint(0, 9) for _ in range(size)]
-    places = sorted(rng.sample(range(1, size - 1), rng.randint(0, min(MOST, size - 2))))
+    separators = {size - 1, *rng.sample(range(2, size - 1), rng.randint(0, 2))}
+    ids = [SEP if i in separators else rng.randint(3, 9) for i in range(size)]
+    ids[0] = CLS
+    words = [i for i in range(1, size) if i not in separators]
+    places = sorted(rng.sample(words, rng.randint(0, min(MOST, len(words)))))
     labels = [rng.choice([ids[place], rng.randint(4, 9)]) for place in places]
-    second = rng.choice([0, rng.randint(2, size - 3)])  # with its [SEP]; 0: there is no part two
-    return ids, places, labels, rng.randint(0, 1), second
+    for place in places:  # any token may stand in for a word
+        ids[place] = rng.choice([ids[place], SEP, CLS])
+    return ids, places, labels, rng.randint(0, 1), separators
 
 
-def row_of(ids, places, labels, is_random, second):
+def row_of(ids, places, labels, is_random, *_):
     def padded(values, length):
         return [*values, *[0] * (length - len(values))]
 
     one = int(np.float32(1).view(np.int32))
     return [
-        *padded(ids, LENGTH), *padded([1] * len(ids), LENGTH),
-        *padded([0] * (len(ids) - second) + [1] * second, LENGTH),
+        *padded(ids, LENGTH), *padded([1] * len(ids), LENGTH), *[0] * LENGTH,
         *padded(places, MOST), *padded(labels, MOST), *padded([one] * len(places), MOST),
         is_random,
     ]  # fmt: skip
@@ -69,7 +72,7 @@ def test_counts_are_those_of_plain_python():
     kept = sum(now == label != MASK for now, label in shown)
     assert found.counts.tolist() == [
         sum(record[3] for record in records),
-        sum(len(ids) - (3 if second else 2) for ids, *_, second in records),
+        sum(len(ids) - 1 - len(separators) for ids, *_, separators in records),
         before.count(UNKNOWN),
         masked,
         len(shown) - masked - kept,
@@ -89,7 +92,7 @@ def test_nothing_counted_is_no_division_by_zero():
 def test_findings_as_text():
     statistics = Statistics.empty(OPTIONS)
     statistics.add_rows(
-        np.array([row_of([1, 5, 3, 2, 4, 2], [2], [7], 1, 2)], np.int32), MASK, UNKNOWN
+        np.array([row_of([1, 5, 3, 2, 4, 2], [2], [7], 1)], np.int32), MASK, UNKNOWN
     )
     words = {"zz": 2, "aa": 2, "mm": 3}
     text = Findings(statistics, words, {"documents": 1, "tokens": 3000}, {}).text()
@@ -106,9 +109,9 @@ def test_findings_as_text():
 def test_findings_without_next_sentences():
     statistics = Statistics.empty(OPTIONS)
     statistics.add_rows(
-        np.array([row_of([1, 5, 3, 6, 4, 2], [2], [7], 0, 0)], np.int32), MASK, UNKNOWN
+        np.array([row_of([1, 5, 3, 6, 4, 2], [2], [7], 0)], np.int32), MASK, UNKNOWN
     )
-    assert statistics.tokens == 4  # all but [CLS] and one [SEP]
+    assert statistics.tokens == 4  # all but [CLS] and [SEP]
     lines = Findings(statistics, {}, {"documents": 1}, {"next_sentence": "none"}).text()
     assert lines.splitlines()[1:3] == [
         "sequences     1",

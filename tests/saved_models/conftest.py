@@ -16,9 +16,11 @@ def _undetermined():
     """Dropout of a SavedModel has no seed, and a run of another test may have asked for them."""
     was = config.is_op_determinism_enabled()
     config.disable_op_determinism()
-    yield
-    if was:
-        config.enable_op_determinism()
+    try:
+        yield
+    finally:
+        if was:
+            config.enable_op_determinism()
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +38,7 @@ def exported_encoder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def encoder(exported_encoder):
+def loaded_encoder(exported_encoder):
     return hub.load(str(exported_encoder))
 
 

@@ -50,11 +50,11 @@ def test_preprocessor_has_the_published_interface(name, preprocessor):
 
 
 @pytest.mark.parametrize("name", [*ENCODER, *NEXT_SENTENCE])
-def test_encoder_has_the_published_interface(name, encoder):
+def test_encoder_has_the_published_interface(name, loaded_encoder):
     given, expected = {**ENCODER, **NEXT_SENTENCE}[name]
     for training in (False, True):
-        check(part_of(encoder, name)(filled(given), training=training), expected)
-    check(part_of(encoder, name)(filled(given)), expected)
+        check(part_of(loaded_encoder, name)(filled(given), training=training), expected)
+    check(part_of(loaded_encoder, name)(filled(given)), expected)
 
 
 @pytest.mark.parametrize("name", ENCODER)
@@ -68,17 +68,17 @@ def described(variables):
     return [(v.name.removeprefix(prefix), tuple(v.shape), v.dtype.name) for v in variables]
 
 
-def test_variables_have_the_published_names_shapes_and_order(encoder, published):
+def test_variables_have_the_published_names_shapes_and_order(loaded_encoder, published):
     rows = [(f"{name}:0", shape_of(shape), "float32") for name, shape in VARIABLES.items()]
     heads = [(f"{name}:0", shape_of(shape), "float32") for name, shape in MLM_VARIABLES.items()]
-    for one in (encoder, published):
+    for one in (loaded_encoder, published):
         assert described(one.trainable_variables) == rows
         assert described(one.variables) == [*rows, ("Variable:0", (), "bool")]
         assert described(one.mlm.trainable_variables) == [*rows, *heads]
         assert list(one.regularization_losses) == []
         assert one.vocab_file.asset_path.numpy().endswith(b"vocab.txt")
         assert not one.do_lower_case.numpy()
-    assert len(encoder.nsp.trainable_variables) == len(rows) + 2
+    assert len(loaded_encoder.nsp.trainable_variables) == len(rows) + 2
 
 
 def test_weights_of_a_published_model_fit_ours(published, exported_encoder):
@@ -94,33 +94,33 @@ def test_weights_of_a_published_model_fit_ours(published, exported_encoder):
         )
 
 
-def test_attributes_are_the_published_ones_and_one_more(encoder, published):
+def test_attributes_are_the_published_ones_and_one_more(loaded_encoder, published):
     def public(one):
         return {name for name in dir(one) if not name.startswith(("_", "layer"))}
 
     keras_only = {"keras_api", "call_and_return_all_conditional_losses"}
-    assert public(encoder) == (public(published) - keras_only) | {"nsp"}
+    assert public(loaded_encoder) == (public(published) - keras_only) | {"nsp"}
 
 
-def test_signature_for_servers(encoder):
-    signature = encoder.signatures["serving_default"]
+def test_signature_for_servers(loaded_encoder):
+    signature = loaded_encoder.signatures["serving_default"]
     names = signature.structured_input_signature[1]
     assert {name: (spec.dtype, spec.shape.as_list()) for name, spec in names.items()} == {
         name: (tf.int32, [None, None]) for name in NAMES
     }
     given = filled(IDS)
-    outputs, expected = signature(**given), encoder(given)
+    outputs, expected = signature(**given), loaded_encoder(given)
     assert outputs.keys() == {"default", "pooled_output", "sequence_output"}
     for name, value in outputs.items():
         np.testing.assert_array_equal(value, expected[name])
 
 
-def test_lengths_reach_the_outputs_of_a_graph(encoder):
+def test_lengths_reach_the_outputs_of_a_graph(loaded_encoder):
     """A condition of Model Garden's own test of its exporter."""
 
     @tf.function
     def shapes(**inputs):
-        outputs = encoder(inputs)
+        outputs = loaded_encoder(inputs)
         assert outputs["pooled_output"].shape.as_list() == [None, CONFIG.hidden_size]
         assert outputs["sequence_output"].shape.as_list() == [None, 7, CONFIG.hidden_size]
         return outputs["default"]

@@ -29,13 +29,15 @@ from tests.support.encoders import (
     scrambled,
 )
 
+pytestmark = pytest.mark.usefixtures("nothing_deterministic")
 
-def test_loaded_model_computes_what_the_keras_model_does(encoder):
+
+def test_loaded_model_computes_what_the_keras_model_does(loaded_encoder):
     batch = {name: tf.constant(value) for name, value in small.batch(8, 12, 3, 60).items()}
     ids = {name: batch[name] for name in NAMES}
     keras_model = scrambled()
     encoded, logits = keras_model.encoder(ids), keras_model(batch)
-    found = {**encoder(ids), **encoder.mlm(batch), **encoder.nsp(ids)}
+    found = {**loaded_encoder(ids), **loaded_encoder.mlm(batch), **loaded_encoder.nsp(ids)}
     for name in ("pooled_output", "sequence_output"):
         np.testing.assert_allclose(found[name], encoded[name], rtol=0, atol=2e-6)
     for layer, expected in zip(found["encoder_outputs"], encoded["encoder_outputs"], strict=True):
@@ -148,7 +150,7 @@ def test_command(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{tmp_path / 'out'}: 4 calls answer as they should\n"
-    # What was exported_encoder brings its config and vocabulary.
+    # What was exported brings its config and vocabulary.
     once_more = {"init_checkpoint": tmp_path / "out", "export_dir": tmp_path / "again"}
     commands.run("saved_models.export", export_type="encoder", **once_more)
     assert not tf.saved_model.load(str(tmp_path / "again")).do_lower_case.numpy()

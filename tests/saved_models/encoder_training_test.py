@@ -31,11 +31,11 @@ pytestmark = pytest.mark.usefixtures("nothing_deterministic")
 
 
 @pytest.mark.parametrize("name", ["", "mlm", "nsp"])
-def test_dropout_is_on_in_training_and_new_in_each_call(encoder, name):
+def test_dropout_is_on_in_training_and_new_in_each_call(loaded_encoder, name):
     given = filled({**ENCODER, **NEXT_SENTENCE}[name][0])
 
     def spread(training):
-        calls = [part_of(encoder, name)(given, training=training) for _ in range(8)]
+        calls = [part_of(loaded_encoder, name)(given, training=training) for _ in range(8)]
         return np.ptp([call["pooled_output"].numpy() for call in calls], axis=0).mean()
 
     assert spread(False) == 0.0
@@ -155,16 +155,19 @@ def test_gradients_in_a_process_without_this_project(exported_encoder, tmp_path)
         assert difference < 1e-4 * size, variable.name
 
 
-def test_saved_again_inside_another_model(encoder, tmp_path):
+def test_saved_again_inside_another_model(loaded_encoder, tmp_path):
     outer = tf.Module()
-    outer.inner = encoder
+    outer.inner = loaded_encoder
     specs = {name: tf.TensorSpec([None, None], tf.int32) for name in NAMES}
-    outer.call = tf.function(lambda inputs: encoder(inputs)["default"], input_signature=[specs])
+    outer.call = tf.function(
+        lambda inputs: loaded_encoder(inputs)["default"], input_signature=[specs]
+    )
     tf.saved_model.save(outer, str(tmp_path / "first"))
     shutil.move(tmp_path / "first", tmp_path / "outer")
     again = tf.saved_model.load(str(tmp_path / "outer"))
     given = filled(IDS)
-    np.testing.assert_array_equal(again.call(given), encoder(given)["default"])
+    np.testing.assert_array_equal(again.call(given), loaded_encoder(given)["default"])
     np.testing.assert_array_equal(
-        again.inner.mlm(filled(ENCODER["mlm"][0]))["pooled_output"], encoder(given)["default"]
+        again.inner.mlm(filled(ENCODER["mlm"][0]))["pooled_output"],
+        loaded_encoder(given)["default"],
     )
