@@ -123,7 +123,8 @@ class StoredCorpus:
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
-        self.facts = json.loads((self.folder / _FACTS).read_text(encoding="utf-8"))
+        told = json.loads((self.folder / _FACTS).read_text(encoding="utf-8"))
+        self.facts = {"input_report": "", **told}  # corpora of older versions told none
         self._arrays = OpenArrays(self.folder, _layout(self.facts["token_type"]))
         tokens, sentences, documents = (self._arrays.view(name) for name in _ARRAYS)
         self.corpus = Corpus(tokens, sentences, documents)

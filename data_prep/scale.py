@@ -297,6 +297,6 @@ def finish(run: ScaleRun, job: ShardJob, notes: Iterable[ShardNote]) -> Finished
         ordered,
         findings,
         stored.facts["dropped_bytes"],
-        stored.facts.get("input_report", ""),  # which corpora of older versions lack
+        stored.facts["input_report"],
         stored.folder.parent,
     )
